@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything that hearthd says to PostgreSQL, over two non-blocking
+ * connections on the loop: one LISTENs, claims and asks (here), one writes
+ * (sql/recorder.h). Both come back by themselves, with back-off, after an
+ * outage; questions that were under way are answered with an error then,
+ * writes are kept and sent again.
+ *
+ * Strings in answers are borrowed for the callback. No callback runs inside
+ * a db_*() call. Must never know: agents, git, policy.
+ */
+#ifndef HEARTH_DB_H
+#define HEARTH_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ev_loop;
+struct db;
+struct recorder;
+
+struct db_config {
+	const char *conninfo;     /* connection string or URI */
+	const char *node_name;
+	const char *version;      /* of the program */
+	int64_t flush_interval;   /* milliseconds */
+	size_t buffer_budget;     /* bytes kept for PostgreSQL while it is away;
+	                           * above it: pressure */
+	const char *project_roots; /* colon-separated, "" none: stored on the
+	                            * nodes row, where open_session() looks */
+};
+
+struct db_callbacks {
+	/*
+	 * Both connections are there and the node is registered: the schema was
+	 * checked, session_owners and rows left open by an earlier life of this
+	 * node were reconciled (first time only). Also after every reconnection.
+	 */
+	void (*up)(void *ctx, bool first);
+	/* A connection was lost (told once until the next up). */
+	void (*down)(void *ctx, const char *why);
+	/* A turn was put into this session's queue. */
+	void (*work)(void *ctx, const char *session);
+	/* Commands wait: db_take_commands(). */
+	void (*commands)(void *ctx);
+	/* Another node has taken the session: forget all about it. Its writes
+	 * were dropped. */
+	void (*fenced)(void *ctx, const char *session);
+	/* The buffered bytes went over the budget (true), or well under it. */
+	void (*pressure)(void *ctx, bool full);
+	/* It makes no sense to go on (schema missing or newer, node name in use,
+	 * no permission): one line that says what to do. Told once. */
+	void (*fatal)(void *ctx, const char *why);
+};
+
+struct db *db_new(struct ev_loop *loop, const struct db_config *cfg,
+    const struct db_callbacks *cb, void *ctx);
+struct recorder *db_recorder(struct db *db); /* owned by db */
+bool db_is_up(const struct db *db);
+int64_t db_node_id(const struct db *db);     /* 0 before the first up */
+/*
+ * Ends it: what the recorder holds is flushed if PostgreSQL answers within
+ * limit_ms; the node's row is marked as gone; then done (once, not from within
+ * this call).
+ */
+void db_close(struct db *db, int64_t limit_ms, void (*done)(void *ctx),
+    void *ctx);
+void db_free(struct db **db);
+
+/* A claimed turn with everything that running it needs. */
+struct claimed_turn {
+	int64_t turn;
+	const char *session, *chat, *agent;
+	bool is_running;           /* false: "starting" */
+	bool is_exclusive;
+	int64_t execution_id;      /* of the warm worker; or a fresh id, for a new
+	                            * child, when it is starting */
+	const char *prompt;        /* JSON array of content blocks */
+	const char *model, *mode_id; /* or NULL */
+	int64_t chat_last_seq;
+	/* the session's project and worktree */
+	int64_t project_id;
+	const char *project_path;
+	const char *default_branch; /* or NULL */
+	const char *worktree_path, *base_commit; /* or NULL: none yet */
+	/* the agent, as the registry has it now */
+	char *const *command;      /* launcher and command, one argv */
+	char *const *env;          /* "K=V" sets, "K" unsets */
+	const char *mcp_servers;   /* JSON array */
+	const char *client_capabilities; /* JSON object or NULL */
+	const char *permission_mode; /* "ask" "allow" "deny" */
+	int64_t idle_timeout;      /* milliseconds, -1: the node's */
+	const char *config_hash;   /* of command, env, mcp_servers, launcher,
+	                            * client_capabilities, permission_mode */
+};
+
+/* A warm worker of the session that is idle now. */
+struct warm_seat {
+	const char *chat, *agent;
+	int64_t execution_id;
+	const char *config_hash;
+};
+
+/*
+ * Claims the session's next turn that may start now, if any: takes ownership
+ * of the session when nobody alive has it, and sets the turn to "running" when
+ * its (chat, agent) is among the warm seats with the same config_hash (one
+ * commit; agent_sessions becomes 'active'), else to "starting"
+ * (agent_sessions 'warming'). t is NULL when there is nothing to start, e
+ * when the question could not be answered (asks again by itself: never; the
+ * caller does after the next up). more: another turn may be startable.
+ */
+typedef void db_claimed_fn(void *ctx, const char *session,
+    const struct claimed_turn *t, bool more, const struct err *e);
+void db_claim(struct db *db, const char *session,
+    const struct warm_seat *warm, size_t n_warm,
+    db_claimed_fn *done, void *ctx);
+
+/*
+ * Sessions (of this node or of nobody alive) with queued turns, at most limit
+ * of them, least recently queued first; and for how many milliseconds from now
+ * the earliest not_before or backoff_until lies in the future (-1: none).
+ */
+typedef void db_waiting_fn(void *ctx, const char *const *sessions, size_t n,
+    int64_t next_ms, const struct err *e);
+void db_waiting_sessions(struct db *db, int limit, db_waiting_fn *done,
+    void *ctx);
+
+/* What a user asked for through a function, for this node. */
+struct command {
+	int64_t id;
+	/* "cancel" "answer_permission" "close_agent" "reset_agent" "close_chat"
+	 * "archive_session" "warm" … */
+	const char *kind;
+	const char *session, *chat, *agent; /* each may be NULL */
+	int64_t turn;              /* cancel */
+	const char *turn_status;   /* cancel: as it is now */
+	const char *requested_by;  /* may be NULL */
+	const char *reason;        /* cancel: "replaced" when by submit() */
+	int64_t execution_id;      /* answer_permission: who asked … */
+	int64_t serial;            /* … and which request of it */
+	const char *option_id;
+};
+/* Takes the pending ones (they become 'running'); each is ended with
+ * record_command(). */
+typedef void db_commands_fn(void *ctx, const struct command *c, size_t n,
+    const struct err *e);
+void db_take_commands(struct db *db, db_commands_fn *done, void *ctx);
+
+#endif

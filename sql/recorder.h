@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The writer: what happened, in the order in which it happened, into
+ * PostgreSQL, exactly once.
+ *
+ * Items are queued in memory and go out in flushes: all that is queued, of all
+ * chats, in one implicit transaction on a pipelined connection (events as one
+ * statement of arrays, fenced by session_owners.epoch; the rarer items as
+ * statements of their own behind it), and behind it, in a transaction of its
+ * own with synchronous_commit off, the notifications. One flush is under way
+ * at a time; what comes meanwhile makes up the next.
+ *
+ * When to flush is decided once per wake-up of the loop, after all reads: at
+ * once when something urgent is queued (everything but more text and
+ * turn_started), else when flush_interval has passed since the oldest item.
+ * The first text of a chat after silence is urgent. Neighbouring texts of one
+ * turn, kind and message are one event.
+ *
+ * A lost connection leaves a flush uncertain: it is sent again, after the new
+ * connection has taken the writer's advisory lock (ending the old backend if
+ * it must); every item is written so that a second time changes nothing. On
+ * SQLSTATE class 22, 23 or 54 the flush is bisected; an offender's texts are
+ * repaired, and if that does not help it is dropped with a log line.
+ *
+ * Everything handed in is copied.
+ */
+#ifndef HEARTH_RECORDER_H
+#define HEARTH_RECORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct recorder;
+struct chat_log; /* numbers the events of one chat */
+
+struct chat_log *chat_log_open(struct recorder *r, const char *session,
+    const char *chat, int64_t last_seq);
+/* What is queued is still written. NULL is fine; NULLs *log. */
+void chat_log_close(struct chat_log **log);
+int64_t chat_log_last_seq(const struct chat_log *log);
+
+/* Runs when everything queued before is durable; never from within. */
+void record_barrier(struct recorder *r, void (*done)(void *ctx), void *ctx);
+/* Between these, items share one transaction whatever the size. */
+void record_begin(struct recorder *r);
+void record_end(struct recorder *r);
+
+/* turn: 0 when the event belongs to none. */
+void record_text(struct chat_log *log, int64_t turn, const char *agent,
+    bool reasoning, const char *message_id, const char *text, size_t len,
+    bool repaired);
+/* payload: JSON; NULL is {}. */
+void record_event(struct chat_log *log, int64_t turn, const char *agent,
+    const char *kind, const char *payload, size_t len, bool repaired);
+
+/* The event turn_started and the turn's two messages (the prompt, complete;
+ * the answer, streaming). Not urgent. */
+void record_turn_started(struct chat_log *log, int64_t turn,
+    const char *agent);
+/* starting -> running, before the prompt is written (use a barrier). */
+void record_turn_running(struct chat_log *log, int64_t turn,
+    const char *agent, int64_t execution_id, bool warm);
+/* Back to queued: it was starting and can't be started now. error says why,
+ * not_before_ms from now it may be claimed again. */
+void record_turn_requeued(struct chat_log *log, int64_t turn,
+    const char *agent, const char *error, int64_t not_before_ms);
+/* "running" <-> "waiting_permission"; tells hearth_status. */
+void record_turn_status(struct chat_log *log, int64_t turn,
+    const char *status);
+
+struct turn_end {
+	const char *status;      /* completed failed cancelled interrupted */
+	const char *stop_reason; /* each may be NULL */
+	const char *end_reason;
+	const char *error;
+	const char *error_code;
+	const char *cancelled_by;
+	int64_t input_tokens, output_tokens; /* -1 unknown */
+	bool suspicious;         /* ended well but with nothing at all */
+	/* of the agent session after it: "idle" "crashed" "closed" */
+	const char *agent_status;
+};
+/*
+ * Ends the turn: the event turn_ended, the turn's row, its open tool calls
+ * (cancelled), its open permission requests (cancelled), its messages (content
+ * put together from the events), the agent session. Tells hearth_status.
+ */
+void record_turn_end(struct chat_log *log, int64_t turn, const char *agent,
+    const struct turn_end *end);
+
+/* A queued turn that ends without having been claimed (cancel). */
+void record_queued_turn_end(struct chat_log *log, int64_t turn,
+    const char *agent, const struct turn_end *end);
+
+/* Upsert of the agent session. NULL or negative members stay as they are. */
+struct agent_session_row {
+	const char *status;
+	const char *end_reason;
+	const char *agent_session_id;
+	const char *resumed_by;
+	const char *offers;       /* JSON */
+	const char *config_hash;
+	const char *last_error, *last_error_code;
+	int64_t pid;              /* 0: none any more */
+	int64_t crash_count;
+	int64_t backoff_ms;       /* from now; 0: none any more */
+};
+void record_agent_session(struct chat_log *log, const char *agent,
+    const struct agent_session_row *row);
+/* Takes what the agent session keeps of an update out of its payload: plan,
+ * commands, mode, config, usage (offers, plan, mode_id, cost, context_*). */
+void record_agent_update(struct chat_log *log, const char *agent,
+    const char *kind, const char *payload);
+
+void record_execution_start(struct chat_log *log, int64_t execution,
+    const char *agent, int64_t pid, int64_t spawn_ms, const char *origin);
+void record_execution_ready(struct chat_log *log, int64_t execution,
+    int64_t initialize_ms, int64_t session_ms);
+void record_execution_end(struct chat_log *log, int64_t execution,
+    int exit_code, int term_signal, const char *end_reason,
+    int64_t peak_rss_kb, const char *stderr_tail);
+
+struct tool_call_row {
+	const char *tool_call_id, *title, *kind, *status;
+	bool is_final;
+	const char *raw_input, *raw_output, *content, *locations; /* JSON */
+};
+/* first_seq/last_seq are those of the event recorded just before. */
+void record_tool_call(struct chat_log *log, int64_t turn, const char *agent,
+    const struct tool_call_row *row);
+
+/* A permission request and the event `permission`. Tells hearth_status. */
+void record_permission(struct chat_log *log, int64_t turn, const char *agent,
+    int64_t execution, int64_t serial, const char *tool_call_id,
+    const char *tool_call, const char *options);
+/* Its end and the event `permission_answer`. status: answered cancelled
+ * expired. */
+void record_permission_end(struct chat_log *log, int64_t turn,
+    const char *agent, int64_t execution, int64_t serial, const char *status,
+    const char *option_id, const char *answered_by);
+
+void record_worktree(struct chat_log *log, const char *path,
+    const char *branch, const char *base_commit);
+struct change_row {
+	const char *path;
+	char operation;           /* as workspace/workspace.h has it */
+	const char *diff, *old_oid, *new_oid, *old_mode, *new_mode;
+};
+/*
+ * A file is different now: supersedes the pending row of the same path, adds
+ * one (unless operation is '=') and the event `change`. turn 0 and agent NULL:
+ * a person did it.
+ */
+void record_change(struct chat_log *log, int64_t turn, const char *agent,
+    const struct change_row *row);
+
+/* status: done or failed. */
+void record_command(struct recorder *r, int64_t command, const char *status,
+    const char *error_code, const char *error);
+
+/* Every few seconds: nodes.heartbeat_at, draining. */
+void record_heartbeat(struct recorder *r, bool draining);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tool calls of a turn, merged update by update as protocol 1 says: what
+ * is absent or null stays, scalars and lists replace, an unknown id creates, a
+ * final status stays final, an empty rawInput never wipes a filled one, and a
+ * status never goes back. Pure.
+ */
+#ifndef HEARTH_TOOL_CALLS_H
+#define HEARTH_TOOL_CALLS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "worker/agent_event.h"
+
+struct tool_calls;
+
+struct tool_calls *tool_calls_new(void);
+/*
+ * Merges a ToolCall or ToolCallUpdate. Returns NULL when it has no toolCallId;
+ * else the merged state, valid until the next call.
+ */
+const struct agent_tool *tool_calls_merge(struct tool_calls *t,
+    json_t *update);
+/* Tool calls without a final status. */
+int tool_calls_open(const struct tool_calls *t);
+int tool_calls_count(const struct tool_calls *t);
+/* Forgets all: the next turn begins. */
+void tool_calls_reset(struct tool_calls *t);
+void tool_calls_free(struct tool_calls **t);
+
+#endif

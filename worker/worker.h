@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One agent process and the protocol spoken with it: the client side of ACP,
+ * protocol version 1, over the pipes of a base/child.
+ *
+ * The life of a worker stands in worker/worker_state.def; worker_state() says
+ * where it is. What happens is told through one callback as struct
+ * agent_event; no callback runs inside a worker_*() call that was made from
+ * outside a callback; from within a callback every function but worker_free()
+ * may be called (worker_free() only in AGENT_GONE).
+ *
+ * Owned by the pool. Must never know: PostgreSQL, the pool, other workers.
+ */
+#ifndef HEARTH_WORKER_H
+#define HEARTH_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "worker/agent_event.h"
+
+struct ev_loop;
+struct worker;
+
+enum worker_state {
+#define STATE(name, meaning) WORKER_##name,
+#define EDGE(from, to)
+#include "worker/worker_state.def"
+#undef STATE
+#undef EDGE
+	WORKER_STATES
+};
+
+enum permission_mode { PERMISSION_ASK, PERMISSION_ALLOW, PERMISSION_DENY };
+
+struct worker_spec {
+	int64_t serial;            /* never reused; names it in log lines */
+	const char *name;          /* "4c1e…/qwen", for log lines */
+	char *const *argv;
+	char *const *envp;         /* the whole environment */
+	const char *cwd;           /* absolute: the session's worktree */
+	const char *client_capabilities; /* JSON object or NULL: overrides the
+	                            * members it names of what is offered by
+	                            * default (no fs, no terminal) */
+	const char *mcp_servers;   /* JSON array or NULL */
+	enum permission_mode permission_mode;
+	int64_t start_timeout;     /* milliseconds, as all below */
+	int64_t turn_timeout;
+	int64_t cancel_timeout;
+};
+
+typedef void worker_event_fn(void *ctx, struct worker *w,
+    const struct agent_event *ev);
+
+/*
+ * Starts the agent. Returns 0 and *out; AGENT_READY or AGENT_FAILED follows.
+ * Returns -1 only when no process can be made at all.
+ */
+int worker_start(struct ev_loop *loop, const struct worker_spec *spec,
+    worker_event_fn *on_event, void *ctx, struct worker **out,
+    struct err *e);
+
+enum worker_state worker_state(const struct worker *w);
+const char *worker_state_name(enum worker_state s);
+int64_t worker_serial(const struct worker *w);
+pid_t worker_pid(const struct worker *w);
+/* When the last byte came from the agent, on base/clock. */
+int64_t worker_last_active(const struct worker *w);
+
+/*
+ * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of
+ * content blocks. turn comes back in AGENT_TURN_DONE. turn_timeout runs from
+ * here.
+ */
+void worker_prompt(struct worker *w, int64_t turn, const char *blocks);
+/*
+ * Cancels the prompt in flight: session/cancel and "cancelled" for every open
+ * permission; at half of cancel_timeout again, with $/cancel_request; at
+ * cancel_timeout the turn is done with error_code "cancel_timeout" and the
+ * child is stopped. Nothing when no prompt is in flight.
+ */
+void worker_cancel(struct worker *w);
+/*
+ * Answers an open permission request with one of its options. Returns -1 when
+ * it is not open any more or has no such option. permission_expire() picks a
+ * reject option (else "cancelled").
+ */
+int worker_answer_permission(struct worker *w, int64_t serial,
+    const char *option_id, struct err *e);
+void worker_expire_permission(struct worker *w, int64_t serial);
+
+/*
+ * Stops reading from the agent (back-pressure) or goes on. While paused, the
+ * turn and cancel timers stand still.
+ */
+void worker_pause(struct worker *w, bool paused);
+/*
+ * Ends the agent: stdin is closed, then SIGTERM, then SIGKILL of the tree. A
+ * prompt in flight is done with error_code "agent_crashed" unless told. reason
+ * becomes end_reason.
+ */
+void worker_stop(struct worker *w, const char *reason);
+/* The same without patience. */
+void worker_kill(struct worker *w, const char *reason);
+void worker_free(struct worker **w);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session's working copy and what changed in it.
+ *
+ * All file walks and all git happen in children: the helper program
+ * hearth-worktree (workspace/worktree_main.c), which runs git with argv arrays
+ * and an environment of our own. The daemon only starts it, reads its answer
+ * and watches the worktree's folders with inotify, so that a turn that changed
+ * no file needs no git at all.
+ *
+ * Where things lie, below state_dir:
+ *   worktrees/<session uuid>        the worktree
+ *   snapshots/<project id>.git      private bare repository: objects of the
+ *                                   trees taken, alternates: the project's
+ *   snapshots/<session uuid>.index  private index
+ *
+ * Must never know: agents, PostgreSQL.
+ */
+#ifndef HEARTH_WORKSPACE_H
+#define HEARTH_WORKSPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ev_loop;
+struct workspace;    /* one per daemon: the inotify watches */
+struct working_copy; /* one per session */
+
+/* state_dir is absolute and exists. */
+struct workspace *workspace_new(struct ev_loop *loop, const char *state_dir);
+void workspace_free(struct workspace **ws); /* its copies are freed before */
+
+/* What the caller knows of a session's copy. */
+struct working_copy_spec {
+	const char *session;       /* uuid */
+	int64_t project_id;
+	const char *project_path;  /* absolute */
+	const char *default_branch; /* NULL: the project's HEAD */
+	/* of a copy made earlier; NULL when there was none */
+	const char *path;
+	const char *base_commit;
+};
+
+struct working_copy *working_copy_new(struct workspace *ws,
+    const struct working_copy_spec *spec);
+/* Running operations are abandoned (their children killed). NULL is fine. */
+void working_copy_free(struct working_copy **wc);
+
+const char *working_copy_path(const struct working_copy *wc);   /* NULL before made */
+const char *working_copy_branch(const struct working_copy *wc); /* "hearth/4c1e2f3a" */
+const char *working_copy_base(const struct working_copy *wc);   /* commit id */
+
+/*
+ * Makes the worktree if it is not there (git worktree add on branch
+ * hearth/<first 8 of the session's uuid>, of the project's default branch or
+ * HEAD; a plain folder, or a repository without a commit, is copied through
+ * the private repository instead), takes the first tree, and begins to watch.
+ * An existing one is checked and taken up again. e is NULL on success. done
+ * is called once, never from within this call.
+ */
+typedef void working_copy_made_fn(void *ctx, const struct err *e);
+void working_copy_make(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx);
+
+/*
+ * True when nothing can have changed since the last tree: the watch is whole
+ * and saw no event, and the last tree is not older than ten minutes. Reads
+ * what inotify has queued; never blocks. False when in doubt.
+ */
+bool working_copy_is_clean(struct working_copy *wc);
+
+/* One changed file, against the base commit. All borrowed for the callback. */
+struct file_change {
+	const char *path;       /* relative to the worktree, valid UTF-8 (bytes
+	                         * that are not are shown as U+FFFD) */
+	/*
+	 * 'c' created, 'e' edited, 'd' deleted: compared to the base.
+	 * '=' the file is as in the base again.
+	 */
+	char operation;
+	const char *diff;       /* unified, valid UTF-8; a summary when binary or
+	                         * over 1 MiB; "" for '=' */
+	const char *old_oid, *new_oid;   /* NULL where there is no file */
+	const char *old_mode, *new_mode; /* "100644" …, NULL likewise */
+};
+
+/*
+ * Takes the tree now and tells which files changed since the tree before
+ * (taken by working_copy_make() or the last working_copy_snapshot()). One
+ * operation at a time per copy: a second call while one runs is a bug.
+ */
+typedef void working_copy_snapshot_fn(void *ctx, const struct err *e,
+    const struct file_change *changes, size_t n);
+void working_copy_snapshot(struct working_copy *wc,
+    working_copy_snapshot_fn *done, void *ctx);
+
+#endif
