@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reasons in words, and the end of a program that has found a bug in itself.
+ */
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+int
+fail(struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (e) {
+		va_start(ap, fmt);
+		vsnprintf(e->text, sizeof e->text, fmt, ap);
+		va_end(ap);
+	}
+	return -1;
+}
+
+void
+must_failed(const char *cond, const char *file, int line)
+{
+	log_error("bug", "%s:%d: \"%s\" does not hold", file, line, cond);
+	abort();
+}
