@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Seats by session: a bucket of the map is the list of a session's live
+ * seats, so that finding one and listing a session's cost the same few steps.
+ * Seats whose child has ended wait in `ending` until nothing of it is left.
+ */
+#include "pool/pool.h"
+
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "worker/worker.h"
+
+struct seat {
+	struct list in_session;   /* bucket.seats, or ending */
+	struct list in_use_order; /* pool.by_use: least recently used first */
+	struct pool *pool;
+	struct bucket *bucket;    /* NULL once the child has ended */
+	struct worker *worker;    /* owned */
+	char *session, *chat, *agent, *config_hash;
+	int64_t execution;
+	int64_t idle_timeout;
+	int64_t last_used;        /* on base/clock */
+	bool had_prompt;
+	bool has_failed;
+	bool is_leaving;          /* asked to stop: not to be found any more */
+};
+
+/* The live seats of one session; there while it has any. */
+struct bucket {
+	struct list seats;
+	char *session;
+};
+
+struct pool {
+	struct ev_loop *loop;
+	struct pool_config cfg;
+	pool_event_fn *on_event;
+	void *ctx;
+	struct map sessions;      /* uuid -> struct bucket */
+	struct map crashes;       /* chat/agent -> struct crash_history */
+	struct list by_use;
+	struct list ending;
+	struct ev_timer idle_timer;
+	int64_t next_serial;
+	int live;
+	bool paused;
+};
+
+static void on_worker_event(void *ctx, struct worker *w,
+    const struct agent_event *ev);
+static void on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents);
+
+struct pool *
+pool_new(struct ev_loop *loop, const struct pool_config *cfg,
+    pool_event_fn *on_event, void *ctx)
+{
+	struct pool *p = xcalloc(1, sizeof *p);
+
+	p->loop = loop;
+	p->on_event = on_event;
+	p->ctx = ctx;
+	list_init(&p->by_use);
+	list_init(&p->ending);
+	ev_timer_init(&p->idle_timer, on_idle_timer, 0., 0.);
+	p->idle_timer.data = p;
+	pool_configure(p, cfg);
+	return p;
+}
+
+/* Looks for idle children about ten times per idle_timeout. */
+void
+pool_configure(struct pool *p, const struct pool_config *cfg)
+{
+	double every = (double)cfg->idle_timeout / 1e3 / 10;
+
+	p->cfg = *cfg;
+	ev_timer_stop(p->loop, &p->idle_timer);
+	ev_timer_set(&p->idle_timer, 0., every < .1 ? .1 : every > 30 ? 30 :
+	    every);
+	ev_timer_again(p->loop, &p->idle_timer);
+}
+
+/* ---- finding */
+
+static bool
+is_live(const struct seat *s)
+{
+	return s->bucket && !s->is_leaving;
+}
+
+struct seat *
+pool_find(const struct pool *p, const char *session, const char *chat,
+    const char *agent)
+{
+	struct bucket *b = map_get(&p->sessions, session);
+
+	if (!b)
+		return NULL;
+	LIST_EACH(pos, tmp, &b->seats) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
+
+		if (is_live(s) && strcmp(s->chat, chat) == 0 &&
+		    strcmp(s->agent, agent) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+void
+pool_each(const struct pool *p, const char *session,
+    void (*fn)(void *ctx, struct seat *seat), void *ctx)
+{
+	struct bucket *b = map_get(&p->sessions, session);
+
+	if (!b)
+		return;
+	LIST_EACH(pos, tmp, &b->seats) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
+
+		if (is_live(s))
+			fn(ctx, s);
+	}
+}
+
+bool
+pool_has_session(const struct pool *p, const char *session)
+{
+	return map_get(&p->sessions, session) != NULL;
+}
+
+struct pool_counts
+pool_count(const struct pool *p)
+{
+	struct pool_counts n = { 0 };
+
+	LIST_EACH(pos, tmp, &p->by_use) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
+
+		if (s->is_leaving)
+			n.ending++;
+		else if (seat_is_ready(s))
+			n.idle++;
+		else if (seat_has_prompt(s))
+			n.working++;
+		else
+			n.starting++;
+	}
+	LIST_EACH(pos, tmp, &p->ending)
+		n.ending++;
+	return n;
+}
+
+bool
+pool_is_empty(const struct pool *p)
+{
+	return list_empty(&p->by_use) && list_empty(&p->ending);
+}
+
+/* ---- a seat's beginning and end */
+
+static void
+enter_bucket(struct seat *s)
+{
+	struct bucket *b = map_get(&s->pool->sessions, s->session);
+
+	if (!b) {
+		b = xcalloc(1, sizeof *b);
+		list_init(&b->seats);
+		b->session = xstrdup(s->session);
+		map_set(&s->pool->sessions, s->session, b);
+	}
+	s->bucket = b;
+	list_append(&b->seats, &s->in_session);
+	list_append(&s->pool->by_use, &s->in_use_order);
+	s->pool->live++;
+}
+
+static void
+leave_bucket(struct seat *s)
+{
+	struct bucket *b = s->bucket;
+
+	if (!b)
+		return;
+	list_remove(&s->in_session);
+	list_remove(&s->in_use_order);
+	s->bucket = NULL;
+	s->pool->live--;
+	if (!list_empty(&b->seats))
+		return;
+	map_remove(&s->pool->sessions, b->session);
+	free(b->session);
+	free(b);
+}
+
+static void
+free_seat(struct seat *s)
+{
+	leave_bucket(s);
+	list_remove(&s->in_session);
+	worker_free(&s->worker);
+	free(s->session);
+	free(s->chat);
+	free(s->agent);
+	free(s->config_hash);
+	free(s);
+}
+
+/* Room for one more child: the idle one that was used least recently goes. */
+static int
+make_room(struct pool *p, struct err *e)
+{
+	if (p->live < p->cfg.max_agents)
+		return 0;
+	LIST_EACH(pos, tmp, &p->by_use) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
+
+		if (!is_live(s) || !seat_is_ready(s))
+			continue;
+		seat_stop(s, "evicted: max_agents reached");
+		return 0;
+	}
+	return fail(e, "all of max_agents (%lld) children are at work",
+	    (long long)p->cfg.max_agents);
+}
+
+static enum permission_mode
+permission_mode_of(const char *word)
+{
+	if (strcmp(word, "allow") == 0)
+		return PERMISSION_ALLOW;
+	if (strcmp(word, "deny") == 0)
+		return PERMISSION_DENY;
+	return PERMISSION_ASK;
+}
+
+static int
+start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
+    struct err *e)
+{
+	char **env = child_environment();
+	char *name = xasprintf("%.8s/%s", spec->chat, spec->agent);
+	struct worker_spec w = {
+		.serial = ++p->next_serial,
+		.name = name,
+		.argv = spec->argv,
+		.cwd = spec->cwd,
+		.client_capabilities = spec->client_capabilities,
+		.mcp_servers = spec->mcp_servers,
+		.permission_mode = permission_mode_of(spec->permission_mode),
+		.start_timeout = p->cfg.start_timeout,
+		.turn_timeout = p->cfg.turn_timeout,
+		.cancel_timeout = p->cfg.cancel_timeout,
+	};
+	int rc;
+
+	for (char *const *entry = spec->env; entry && *entry; entry++)
+		child_setenv(&env, *entry);
+	w.envp = env;
+	rc = worker_start(p->loop, &w, on_worker_event, s, &s->worker, e);
+	strv_free(&env);
+	free(name);
+	return rc;
+}
+
+struct seat *
+pool_start(struct pool *p, const struct seat_spec *spec, struct err *e)
+{
+	struct seat *s;
+
+	MUST(!pool_find(p, spec->session, spec->chat, spec->agent));
+	if (make_room(p, e) != 0)
+		return NULL;
+	s = xcalloc(1, sizeof *s);
+	s->pool = p;
+	s->session = xstrdup(spec->session);
+	s->chat = xstrdup(spec->chat);
+	s->agent = xstrdup(spec->agent);
+	s->config_hash = xstrdup(spec->config_hash);
+	s->execution = spec->execution;
+	s->idle_timeout = spec->idle_timeout;
+	s->last_used = clock_ms();
+	enter_bucket(s);
+	if (start_worker(p, s, spec, e) != 0) {
+		free_seat(s);
+		return NULL;
+	}
+	if (p->paused)
+		worker_pause(s->worker, true);
+	return s;
+}
+
+static void
+on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
+{
+	struct seat *s = ctx;
+	struct pool *p = s->pool;
+
+	(void)w;
+	switch (ev->type) {
+	case AGENT_TURN_DONE:
+		s->last_used = clock_ms();
+		break;
+	case AGENT_FAILED:
+		s->has_failed = s->is_leaving = true;
+		break;
+	case AGENT_ENDED:
+		leave_bucket(s);
+		list_append(&p->ending, &s->in_session);
+		break;
+	default:
+		break;
+	}
+	p->on_event(p->ctx, s, ev);
+	if (ev->type == AGENT_GONE)
+		free_seat(s);
+}
+
+static void
+on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct pool *p = t->data;
+	int64_t now = clock_ms();
+
+	(void)loop;
+	(void)revents;
+	LIST_EACH(pos, tmp, &p->by_use) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
+		int64_t limit = s->idle_timeout >= 0 ? s->idle_timeout :
+		    p->cfg.idle_timeout;
+		int64_t active;
+
+		if (!is_live(s) || !seat_is_ready(s))
+			continue;
+		/* updates that still flow keep it warm */
+		active = worker_last_active(s->worker);
+		if (active < s->last_used)
+			active = s->last_used;
+		if (now - active >= limit)
+			seat_stop(s, "idle_timeout");
+	}
+}
+
+/* ---- all of them */
+
+void
+pool_pause(struct pool *p, bool paused)
+{
+	if (p->paused == paused)
+		return;
+	p->paused = paused;
+	LIST_EACH(pos, tmp, &p->by_use)
+		worker_pause(LIST_ITEM(pos, struct seat, in_use_order)->worker,
+		    paused);
+}
+
+void
+pool_stop(struct pool *p, const char *reason)
+{
+	LIST_EACH(pos, tmp, &p->by_use)
+		seat_stop(LIST_ITEM(pos, struct seat, in_use_order), reason);
+}
+
+void
+pool_kill(struct pool *p, const char *reason)
+{
+	LIST_EACH(pos, tmp, &p->by_use) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
+
+		s->is_leaving = true;
+		worker_kill(s->worker, reason);
+	}
+}
+
+static void
+free_history(void *value, void *ctx)
+{
+	(void)ctx;
+	free(value);
+}
+
+void
+pool_free(struct pool **pool)
+{
+	struct pool *p = *pool;
+
+	if (!p)
+		return;
+	ev_timer_stop(p->loop, &p->idle_timer);
+	LIST_EACH(pos, tmp, &p->by_use)
+		free_seat(LIST_ITEM(pos, struct seat, in_use_order));
+	LIST_EACH(pos, tmp, &p->ending)
+		free_seat(LIST_ITEM(pos, struct seat, in_session));
+	map_each(&p->crashes, free_history, NULL);
+	map_free(&p->crashes);
+	map_free(&p->sessions);
+	free(p);
+	*pool = NULL;
+}
+
+/* ---- crashes */
+
+static char *
+history_key(const char *chat, const char *agent)
+{
+	return xasprintf("%s/%s", chat, agent);
+}
+
+int64_t
+pool_note_crash(struct pool *p, const struct seat *seat, int *count)
+{
+	char *key = history_key(seat->chat, seat->agent);
+	struct crash_history *h = map_get(&p->crashes, key);
+	int64_t wait;
+
+	if (!h) {
+		h = xcalloc(1, sizeof *h);
+		map_set(&p->crashes, key, h);
+	}
+	wait = restart_policy_crash(&p->cfg.restart, h, clock_ms(),
+	    drand48());
+	*count = h->count;
+	free(key);
+	return wait;
+}
+
+void
+pool_reset(struct pool *p, const char *chat, const char *agent)
+{
+	char *key;
+
+	if (p->crashes.count == 0)
+		return;
+	key = history_key(chat, agent);
+	free(map_remove(&p->crashes, key));
+	free(key);
+}
+
+void
+pool_note_success(struct pool *p, const struct seat *seat)
+{
+	pool_reset(p, seat->chat, seat->agent);
+}
+
+/* ---- one seat */
+
+const char *
+seat_session(const struct seat *s)
+{
+	return s->session;
+}
+
+const char *
+seat_chat(const struct seat *s)
+{
+	return s->chat;
+}
+
+const char *
+seat_agent(const struct seat *s)
+{
+	return s->agent;
+}
+
+const char *
+seat_config_hash(const struct seat *s)
+{
+	return s->config_hash;
+}
+
+int64_t
+seat_execution(const struct seat *s)
+{
+	return s->execution;
+}
+
+pid_t
+seat_pid(const struct seat *s)
+{
+	return worker_pid(s->worker);
+}
+
+bool
+seat_is_ready(const struct seat *s)
+{
+	return is_live(s) && worker_state(s->worker) == WORKER_IDLE;
+}
+
+bool
+seat_has_prompt(const struct seat *s)
+{
+	enum worker_state state = worker_state(s->worker);
+
+	return state == WORKER_PROMPTING || state == WORKER_CANCELLING;
+}
+
+bool
+seat_has_failed(const struct seat *s)
+{
+	return s->has_failed;
+}
+
+bool
+seat_is_fresh(const struct seat *s)
+{
+	return !s->had_prompt;
+}
+
+void
+seat_prompt(struct seat *s, int64_t turn, const char *blocks)
+{
+	s->had_prompt = true;
+	s->last_used = clock_ms();
+	list_remove(&s->in_use_order);
+	list_append(&s->pool->by_use, &s->in_use_order);
+	worker_prompt(s->worker, turn, blocks);
+}
+
+void
+seat_cancel(struct seat *s)
+{
+	worker_cancel(s->worker);
+}
+
+int
+seat_answer_permission(struct seat *s, int64_t serial, const char *option_id,
+    struct err *e)
+{
+	return worker_answer_permission(s->worker, serial, option_id, e);
+}
+
+void
+seat_expire_permission(struct seat *s, int64_t serial)
+{
+	worker_expire_permission(s->worker, serial);
+}
+
+void
+seat_stop(struct seat *s, const char *reason)
+{
+	if (s->is_leaving)
+		return;
+	s->is_leaving = true;
+	worker_stop(s->worker, reason);
+}

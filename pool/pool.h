@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns every worker: (chat, agent) -> seat -> worker. A seat is one life of a
+ * child (an execution): it is started for a (chat, agent), serves its turns,
+ * and ends for good when its child ends; the next turn gets a new seat. So a
+ * late end of an old child can never touch its successor.
+ *
+ * Limits: at most max_agents children; when one more is needed, the idle one
+ * that was used least recently goes. A child that was idle for idle_timeout
+ * is retired. Crashes are counted per (chat, agent) by
+ * pool/restart_policy.h.
+ *
+ * Must never know: libpq, JSON-RPC, what a turn means.
+ */
+#ifndef HEARTH_POOL_H
+#define HEARTH_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "pool/restart_policy.h"
+#include "worker/agent_event.h"
+
+struct ev_loop;
+struct pool;
+struct seat;
+
+struct pool_config {
+	int64_t max_agents;
+	int64_t idle_timeout;    /* milliseconds, as all below */
+	int64_t start_timeout;
+	int64_t turn_timeout;
+	int64_t cancel_timeout;
+	struct restart_policy restart;
+};
+
+/*
+ * What an agent did. In AGENT_ENDED the seat is out of the pool already:
+ * pool_find() no longer gives it. It is valid until the callback of AGENT_GONE
+ * returns.
+ */
+typedef void pool_event_fn(void *ctx, struct seat *seat,
+    const struct agent_event *ev);
+
+struct pool *pool_new(struct ev_loop *loop, const struct pool_config *cfg,
+    pool_event_fn *on_event, void *ctx);
+void pool_configure(struct pool *p, const struct pool_config *cfg);
+void pool_free(struct pool **p);   /* kills what is left */
+
+struct seat_spec {
+	const char *session, *chat, *agent;
+	int64_t execution;         /* the id of this life */
+	const char *config_hash;
+	char *const *argv;
+	char *const *env;          /* "K=V" sets, "K" unsets, on top of the
+	                            * allow-listed environment */
+	const char *cwd;
+	const char *client_capabilities; /* JSON or NULL */
+	const char *mcp_servers;   /* JSON or NULL */
+	const char *permission_mode; /* ask allow deny */
+	int64_t idle_timeout;      /* -1: the pool's */
+};
+
+/* The (chat, agent)'s live seat (starting, idle or at work), or NULL. */
+struct seat *pool_find(const struct pool *p, const char *session,
+    const char *chat, const char *agent);
+/*
+ * Starts a child; there must be no live seat for the pair. NULL with the
+ * reason when no process can be made or max_agents are all at work.
+ */
+struct seat *pool_start(struct pool *p, const struct seat_spec *spec,
+    struct err *e);
+/* Calls fn for each live seat of the session. */
+void pool_each(const struct pool *p, const char *session,
+    void (*fn)(void *ctx, struct seat *seat), void *ctx);
+/* True until the last child of the session has ended. */
+bool pool_has_session(const struct pool *p, const char *session);
+/* Back-pressure: no child's output is read while true. */
+void pool_pause(struct pool *p, bool paused);
+/* Stops all; pool_is_empty() once nothing is left. */
+void pool_stop(struct pool *p, const char *reason);
+void pool_kill(struct pool *p, const char *reason);
+bool pool_is_empty(const struct pool *p);
+
+struct pool_counts {
+	int starting, idle, working, ending;
+};
+struct pool_counts pool_count(const struct pool *p);
+
+/* After AGENT_FAILED or an unplanned AGENT_ENDED: counts it. Returns for how
+ * many milliseconds the pair may not be started; *count: crashes in a row. */
+int64_t pool_note_crash(struct pool *p, const struct seat *seat, int *count);
+void pool_note_success(struct pool *p, const struct seat *seat);
+void pool_reset(struct pool *p, const char *chat, const char *agent);
+
+const char *seat_session(const struct seat *s);
+const char *seat_chat(const struct seat *s);
+const char *seat_agent(const struct seat *s);
+const char *seat_config_hash(const struct seat *s);
+int64_t seat_execution(const struct seat *s);
+pid_t seat_pid(const struct seat *s);
+bool seat_is_ready(const struct seat *s);  /* has a session, no prompt */
+bool seat_has_prompt(const struct seat *s);
+/* AGENT_FAILED came: it never became usable, or is so no more. */
+bool seat_has_failed(const struct seat *s);
+/* True for the seat's first prompt: the child was started for it. */
+bool seat_is_fresh(const struct seat *s);
+
+void seat_prompt(struct seat *s, int64_t turn, const char *blocks);
+void seat_cancel(struct seat *s);
+int seat_answer_permission(struct seat *s, int64_t serial,
+    const char *option_id, struct err *e);
+void seat_expire_permission(struct seat *s, int64_t serial);
+void seat_stop(struct seat *s, const char *reason);
+
+#endif
