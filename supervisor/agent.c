@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What agents do, as rows: every event of a seat becomes calls of the
+ * recorder, and steps of the turn that it belongs to. Updates that come when
+ * no turn is in flight belong to the chat's last turn.
+ */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "supervisor/private.h"
+
+/* Where an event belongs. */
+struct place {
+	struct supervisor *sup;
+	struct session *session;
+	struct chat *chat;
+	struct turn *turn;    /* that the agent has, or NULL */
+	int64_t turn_id;      /* the turn's, else the chat's last one's, else 0 */
+	struct seat *seat;
+	const char *agent;
+};
+
+static void
+execution_ready(struct place *p, const struct agent_event *ev)
+{
+	record_execution_ready(p->chat->log, seat_execution(p->seat),
+	    ev->ready.initialize_ms, ev->ready.session_ms);
+	record_agent_session(p->chat->log, p->agent,
+	    &(struct agent_session_row){
+		.status = p->turn ? "active" : "idle",
+		.agent_session_id = ev->ready.session_id,
+		.resumed_by = "new",
+		.offers = ev->ready.offers,
+		.config_hash = seat_config_hash(p->seat),
+		.pid = seat_pid(p->seat),
+		.crash_count = -1,
+		.backoff_ms = 0,
+	    });
+	if (p->turn)
+		turn_advance(p->turn);
+}
+
+static void
+spawned(struct place *p, const struct agent_event *ev)
+{
+	record_execution_start(p->chat->log, seat_execution(p->seat),
+	    p->agent, ev->spawned.pid, ev->spawned.spawn_ms, "cold");
+	record_agent_session(p->chat->log, p->agent,
+	    &(struct agent_session_row){
+		.status = "warming",
+		.pid = ev->spawned.pid,
+		.crash_count = -1,
+		.backoff_ms = -1,
+	    });
+}
+
+static void
+note_background(struct place *p)
+{
+	struct session *s = p->session;
+
+	if (p->turn || s->background_agent)
+		return;
+	s->background_agent = xstrdup(p->agent);
+}
+
+static void
+tool_call(struct place *p, const struct agent_tool *tool)
+{
+	record_tool_call(p->chat->log, p->turn_id, p->agent,
+	    &(struct tool_call_row){
+		.tool_call_id = tool->tool_call_id,
+		.title = tool->title,
+		.kind = tool->kind,
+		.status = tool->status,
+		.is_final = tool->is_final,
+		.raw_input = tool->raw_input,
+		.raw_output = tool->raw_output,
+		.content = tool->content,
+		.locations = tool->locations,
+	    });
+}
+
+static bool
+is_kept(const char *kind)
+{
+	static const char *const kinds[] = { "plan", "commands", "mode",
+		"config", "usage" };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i], kind) == 0)
+			return true;
+	return false;
+}
+
+static void
+update(struct place *p, const struct agent_event *ev)
+{
+	record_event(p->chat->log, p->turn_id, p->agent, ev->update.kind,
+	    ev->update.payload, ev->update.len, ev->update.repaired);
+	if (ev->update.tool) {
+		tool_call(p, ev->update.tool);
+		note_background(p);
+	}
+	if (is_kept(ev->update.kind))
+		record_agent_update(p->chat->log, p->agent, ev->update.kind,
+		    ev->update.payload);
+}
+
+static void
+permission(struct place *p, const struct agent_event *ev)
+{
+	int64_t execution = seat_execution(p->seat);
+
+	if (ev->permission.tool)
+		tool_call(p, ev->permission.tool);
+	record_permission(p->chat->log, p->turn_id, p->agent, execution,
+	    ev->permission.serial, ev->permission.tool_call_id,
+	    ev->permission.tool_call, ev->permission.options);
+	if (ev->permission.answered)
+		record_permission_end(p->chat->log, p->turn_id, p->agent,
+		    execution, ev->permission.serial,
+		    ev->permission.option_id ? "answered" : "cancelled",
+		    ev->permission.option_id, "policy");
+	else if (p->turn)
+		turn_asks(p->turn, ev->permission.serial);
+}
+
+static void
+permission_settled(struct place *p, const struct agent_event *ev)
+{
+	record_permission_end(p->chat->log, p->turn_id, p->agent,
+	    seat_execution(p->seat), ev->settled.serial, ev->settled.status,
+	    ev->settled.option_id, p->turn ? p->turn->answered_by : NULL);
+	if (p->turn)
+		turn_answered(p->turn, ev->settled.serial);
+}
+
+/* It counts as a crash unless the cause is not the agent's to mend. */
+static bool
+is_crash(const char *code)
+{
+	return strcmp(code, "agent_missing") != 0 &&
+	    strcmp(code, "auth_required") != 0;
+}
+
+/* pid: 0 when the process is gone, -1 when it is still being stopped. */
+static void
+note_crash(struct place *p, const char *code, const char *error, int64_t pid)
+{
+	int count = -1;
+	int64_t wait = is_crash(code) ?
+	    pool_note_crash(p->sup->pool, p->seat, &count) : 0;
+
+	if (wait > 0)
+		log_warning(p->agent, "chat %s: crash %d in a row; waits %lld "
+		    "ms before it is started again", p->chat->id, count,
+		    (long long)wait);
+	record_agent_session(p->chat->log, p->agent,
+	    &(struct agent_session_row){
+		.status = "crashed",
+		.end_reason = code,
+		.last_error = error,
+		.last_error_code = code,
+		.crash_count = count,
+		.backoff_ms = wait,
+		.pid = pid,
+	    });
+}
+
+static void
+failed(struct place *p, const struct agent_event *ev)
+{
+	note_crash(p, ev->failed.error_code, ev->failed.error, -1);
+	if (p->turn && p->turn->state == TURN_STARTING)
+		turn_fail(p->turn, ev->failed.error_code, ev->failed.error);
+}
+
+static void
+ended(struct place *p, const struct agent_event *ev)
+{
+	record_execution_end(p->chat->log, seat_execution(p->seat),
+	    ev->ended.exit_code, ev->ended.term_signal, ev->ended.end_reason,
+	    ev->ended.peak_rss_kb, ev->ended.stderr_tail);
+	if (seat_has_failed(p->seat))
+		record_agent_session(p->chat->log, p->agent,
+		    &(struct agent_session_row){
+			.crash_count = -1, .backoff_ms = -1, .pid = 0 });
+	else if (ev->ended.was_planned)
+		record_agent_session(p->chat->log, p->agent,
+		    &(struct agent_session_row){
+			.status = "closed",
+			.end_reason = ev->ended.end_reason,
+			.crash_count = -1,
+			.backoff_ms = -1,
+		    });
+	else
+		note_crash(p, "agent_crashed", ev->ended.end_reason, 0);
+	if (p->turn)
+		turn_advance(p->turn);
+}
+
+static void
+handle(struct place *p, const struct agent_event *ev)
+{
+	switch (ev->type) {
+	case AGENT_SPAWNED:
+		spawned(p, ev);
+		break;
+	case AGENT_READY:
+		execution_ready(p, ev);
+		break;
+	case AGENT_TEXT:
+		record_text(p->chat->log, p->turn_id, p->agent,
+		    ev->text.reasoning, ev->text.message_id, ev->text.text,
+		    ev->text.len, ev->text.repaired);
+		note_background(p);
+		break;
+	case AGENT_UPDATE:
+		update(p, ev);
+		break;
+	case AGENT_PERMISSION:
+		permission(p, ev);
+		break;
+	case AGENT_PERMISSION_SETTLED:
+		permission_settled(p, ev);
+		break;
+	case AGENT_TURN_DONE:
+		if (p->turn && p->turn->id == ev->done.turn)
+			turn_settle(p->turn, ev);
+		break;
+	case AGENT_FAILED:
+		failed(p, ev);
+		break;
+	case AGENT_ENDED:
+		ended(p, ev);
+		break;
+	case AGENT_GONE:
+		break;
+	}
+}
+
+void
+agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
+{
+	struct supervisor *sup = ctx;
+	struct place p = { .sup = sup, .seat = seat };
+
+	p.agent = seat_agent(seat);
+	p.session = session_find(sup, seat_session(seat));
+	if (!p.session)
+		return;
+	if (!p.session->is_lost) {
+		p.chat = session_find_chat(p.session, seat_chat(seat));
+		MUST(p.chat != NULL);
+		p.turn = session_find_turn(p.session, seat_chat(seat),
+		    p.agent);
+		if (p.turn && p.turn->state == TURN_ENDED)
+			p.turn = NULL;
+		p.turn_id = p.turn ? p.turn->id : p.chat->last_turn;
+		handle(&p, ev);
+	}
+	if (ev->type == AGENT_ENDED || ev->type == AGENT_GONE)
+		session_tidy(session_find(sup, seat_session(seat)));
+}

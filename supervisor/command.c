@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What users ask for through SQL functions: rows of hearth.commands, taken in
+ * order, carried out here, answered in their row.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "supervisor/private.h"
+
+static void
+done(struct supervisor *sup, const struct command *c)
+{
+	record_command(sup->recorder, c->id, "done", NULL, NULL);
+}
+
+/* Ends a turn that nobody has claimed. */
+static void
+cancel_queued(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_get(sup, c->session);
+	struct chat *known = session_find_chat(s, c->chat);
+	struct chat_log *log = known ? known->log :
+	    chat_log_open(sup->recorder, c->session, c->chat, 0);
+	struct turn_end end = {
+		.status = "cancelled",
+		.end_reason = c->reason ? c->reason : "cancelled",
+		.cancelled_by = c->requested_by,
+		.input_tokens = -1,
+		.output_tokens = -1,
+	};
+
+	record_queued_turn_end(log, c->turn, c->agent, &end);
+	if (!known)
+		chat_log_close(&log);
+	/* a claim that is under way may have taken it a moment before */
+	if (s->is_claiming) {
+		s->cancelled = xrealloc(s->cancelled,
+		    (s->n_cancelled + 1) * sizeof *s->cancelled);
+		s->cancelled[s->n_cancelled++] = c->turn;
+	}
+	session_tidy(s);
+}
+
+static void
+cancel(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_find(sup, c->session);
+	struct turn *t = s ? session_turn_by_id(s, c->turn) : NULL;
+
+	if (t)
+		turn_cancel(t, c->requested_by,
+		    c->reason ? c->reason : "cancelled");
+	else if (c->turn_status && strcmp(c->turn_status, "queued") == 0)
+		cancel_queued(sup, c);
+	done(sup, c);
+}
+
+static void
+answer_permission(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_find(sup, c->session);
+	struct turn *t = s ? session_find_turn(s, c->chat, c->agent) : NULL;
+	struct seat *seat = pool_find(sup->pool, c->session, c->chat,
+	    c->agent);
+	struct err e = { "the agent does not wait for it any more" };
+	int rc = -1;
+
+	if (seat && seat_execution(seat) == c->execution_id) {
+		if (t)
+			t->answered_by = c->requested_by;
+		rc = seat_answer_permission(seat, c->serial, c->option_id, &e);
+		if (t && (t = session_find_turn(s, c->chat, c->agent)))
+			t->answered_by = NULL;
+	}
+	if (rc == 0)
+		done(sup, c);
+	else
+		record_command(sup->recorder, c->id, "failed",
+		    "not_pending", e.text);
+}
+
+/* Ends a seat that a user does not want any more; its turn is cancelled. */
+static void
+close_seat(struct supervisor *sup, struct seat *seat, const char *by)
+{
+	struct session *s = session_find(sup, seat_session(seat));
+	struct turn *t = s ? session_find_turn(s, seat_chat(seat),
+	    seat_agent(seat)) : NULL;
+
+	if (t) {
+		turn_cancel(t, by, "closed");
+		t->closes_seat = true;
+	} else {
+		seat_stop(seat, "closed by a user");
+	}
+}
+
+struct closing {
+	struct supervisor *sup;
+	const struct command *command;
+};
+
+static void
+close_matching(void *ctx, struct seat *seat)
+{
+	struct closing *k = ctx;
+	const struct command *c = k->command;
+
+	if (c->chat && strcmp(c->chat, seat_chat(seat)) != 0)
+		return;
+	if (c->agent && strcmp(c->agent, seat_agent(seat)) != 0)
+		return;
+	close_seat(k->sup, seat, c->requested_by);
+}
+
+/* close_agent (chat and agent), close_chat (chat), archive_session (none). */
+static void
+close_seats(struct supervisor *sup, const struct command *c)
+{
+	pool_each(sup->pool, c->session, close_matching,
+	    &(struct closing){ sup, c });
+	done(sup, c);
+}
+
+/* An agent session that waits after crashes may start again at once. */
+static void
+reset_agent(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_get(sup, c->session);
+	struct chat *known = session_find_chat(s, c->chat);
+	struct chat_log *log = known ? known->log :
+	    chat_log_open(sup->recorder, c->session, c->chat, 0);
+
+	pool_reset(sup->pool, c->chat, c->agent);
+	record_agent_session(log, c->agent, &(struct agent_session_row){
+		.pid = -1, .crash_count = 0, .backoff_ms = 0 });
+	if (!known)
+		chat_log_close(&log);
+	close_seats(sup, c);
+	session_claim(s);
+}
+
+static const struct {
+	const char *kind;
+	void (*carry_out)(struct supervisor *sup, const struct command *c);
+} kinds[] = {
+	{ "cancel", cancel },
+	{ "answer_permission", answer_permission },
+	{ "close_agent", close_seats },
+	{ "close_chat", close_seats },
+	{ "archive_session", close_seats },
+	{ "reset_agent", reset_agent },
+};
+
+static void
+carry_out(struct supervisor *sup, const struct command *c)
+{
+	log_debug("hearthd", "command %lld: %s", (long long)c->id, c->kind);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i].kind, c->kind) == 0) {
+			kinds[i].carry_out(sup, c);
+			return;
+		}
+	record_command(sup->recorder, c->id, "failed", "unknown_command",
+	    "this hearthd does not know the command; it is older than the "
+	    "schema");
+}
+
+static void
+on_commands(void *ctx, const struct command *c, size_t n,
+    const struct err *e)
+{
+	struct supervisor *sup = ctx;
+
+	sup->is_taking = false;
+	for (size_t i = 0; !e && i < n; i++)
+		carry_out(sup, &c[i]);
+	if (sup->take_again || (!e && n > 0))
+		commands_take(sup);
+}
+
+void
+commands_take(struct supervisor *sup)
+{
+	sup->take_again = sup->is_taking;
+	if (sup->is_taking || !sup->is_up)
+		return;
+	sup->is_taking = true;
+	db_take_commands(sup->db, on_commands, sup);
+}

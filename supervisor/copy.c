@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The session's working copy in the life of a turn: made before the first,
+ * read before a turn when somebody may have changed it, read after a turn when
+ * the turn may have. One operation at a time; turns that want one meanwhile
+ * are looked at again when it is over.
+ *
+ * Whose change: what is found before a turn is a person's, unless an agent was
+ * still at work after its turn; what is found after it is its agent's.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "supervisor/private.h"
+
+static void
+begin_work(struct turn *t, enum copy_work work)
+{
+	struct session *s = t->session;
+
+	MUST(s->copy_work == COPY_IDLE);
+	s->copy_work = work;
+	s->copy_turn = t;
+	t->waits++;
+}
+
+/* The operation is over: the turn that it was for, or NULL if lost. */
+static struct turn *
+end_work(struct session *s)
+{
+	struct turn *t = s->copy_turn;
+
+	s->copy_work = COPY_IDLE;
+	s->copy_turn = NULL;
+	t->waits--;
+	if (!s->is_lost)
+		return t;
+	turn_forget(t);
+	session_tidy(s);
+	return NULL;
+}
+
+/* Others may have waited for the working copy. */
+static void
+wake_others(struct session *s)
+{
+	LIST_EACH(pos, tmp, &s->turns) {
+		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
+
+		if (s->copy_work != COPY_IDLE)
+			return;
+		if (t->state == TURN_STARTING)
+			turn_advance(t);
+		else if (t->state == TURN_SETTLING && t->waits == 0)
+			copy_tree_after(t);
+	}
+}
+
+void
+copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+    const struct file_change *changes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		record_change(t->chat->log, turn, agent, &(struct change_row){
+			.path = changes[i].path,
+			.operation = changes[i].operation,
+			.diff = changes[i].diff,
+			.old_oid = changes[i].old_oid,
+			.new_oid = changes[i].new_oid,
+			.old_mode = changes[i].old_mode,
+			.new_mode = changes[i].new_mode,
+		});
+}
+
+/* ---- made */
+
+static void
+on_made(void *ctx, const struct err *e)
+{
+	struct session *s = ctx;
+	struct turn *t = end_work(s);
+
+	if (!t)
+		return;
+	if (e) {
+		turn_fail(t, "workspace_failed", e->text);
+	} else {
+		s->is_copy_made = true;
+		t->is_tree_taken = true;
+		record_worktree(t->chat->log, working_copy_path(s->copy),
+		    working_copy_branch(s->copy), working_copy_base(s->copy));
+		turn_advance(t);
+	}
+	wake_others(s);
+}
+
+bool
+copy_is_ready(struct turn *t, const char **failed)
+{
+	struct session *s = t->session;
+
+	*failed = NULL;
+	if (s->is_copy_made)
+		return true;
+	if (s->copy_work != COPY_IDLE)
+		return false;
+	if (!s->copy) {
+		*failed = "the working copy is not known";
+		return false;
+	}
+	begin_work(t, COPY_MAKING);
+	working_copy_make(s->copy, on_made, s);
+	return false;
+}
+
+/* ---- read before */
+
+static void
+on_tree_before(void *ctx, const struct err *e,
+    const struct file_change *changes, size_t n)
+{
+	struct session *s = ctx;
+	struct turn *t = end_work(s);
+
+	if (!t)
+		return;
+	if (e) {
+		turn_fail(t, "workspace_failed", e->text);
+	} else {
+		t->is_tree_taken = true;
+		record_begin(s->sup->recorder);
+		copy_record_changes(t, 0, s->background_agent, changes, n);
+		record_end(s->sup->recorder);
+		free(s->background_agent);
+		s->background_agent = NULL;
+		turn_advance(t);
+	}
+	wake_others(s);
+}
+
+bool
+copy_tree_before(struct turn *t)
+{
+	struct session *s = t->session;
+
+	if (t->is_tree_taken)
+		return true;
+	if (s->copy_work != COPY_IDLE)
+		return false;
+	if (working_copy_is_clean(s->copy)) {
+		t->is_tree_taken = true;
+		return true;
+	}
+	begin_work(t, COPY_TREE_BEFORE);
+	working_copy_snapshot(s->copy, on_tree_before, s);
+	return false;
+}
+
+/* ---- read after */
+
+static void
+on_tree_after(void *ctx, const struct err *e,
+    const struct file_change *changes, size_t n)
+{
+	struct session *s = ctx;
+	struct turn *t = end_work(s);
+
+	if (!t)
+		return;
+	if (e)
+		log_error(turn_name(t), "the working copy could not be read "
+		    "after the turn; its changes are found before the next "
+		    "one: %s", e->text);
+	turn_finish(t, e ? NULL : changes, e ? 0 : n);
+	wake_others(s);
+	session_tidy(s);
+}
+
+void
+copy_tree_after(struct turn *t)
+{
+	struct session *s = t->session;
+
+	if (!t->outcome.used_tool && s->copy_work == COPY_IDLE &&
+	    working_copy_is_clean(s->copy)) {
+		turn_finish(t, NULL, 0);
+		return;
+	}
+	if (s->copy_work != COPY_IDLE)
+		return;
+	begin_work(t, COPY_TREE_AFTER);
+	working_copy_snapshot(s->copy, on_tree_after, s);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the supervisor share: its objects and who owns them.
+ *
+ *   supervisor ─owns─► session ─owns─► chat (its event log)
+ *                         ├──owns──► turn (claimed, not ended)
+ *                         └──owns──► working copy
+ *
+ * Callbacks from other rooms carry ids, never pointers to these; an object
+ * that such a callback still needs (`waits`) is not freed before it.
+ */
+#ifndef HEARTH_SUPERVISOR_PRIVATE_H
+#define HEARTH_SUPERVISOR_PRIVATE_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "pool/pool.h"
+#include "sql/db.h"
+#include "sql/recorder.h"
+#include "supervisor/supervisor.h"
+#include "workspace/workspace.h"
+
+enum turn_state {
+#define STATE(name, word, meaning) TURN_##name,
+#define EDGE(from, to)
+#include "supervisor/turn_state.def"
+#undef STATE
+#undef EDGE
+	TURN_STATES
+};
+
+struct supervisor {
+	struct ev_loop *loop;
+	struct db *db;
+	struct recorder *recorder;
+	struct pool *pool;
+	struct workspace *workspace;
+	int64_t permission_timeout; /* milliseconds */
+	struct map sessions;        /* uuid -> struct session */
+	int turns;                  /* claimed and not ended */
+	bool is_up;
+	bool is_draining;
+	bool is_asking;             /* for waiting sessions */
+	bool is_taking;             /* commands */
+	bool take_again;
+	const char *interrupted;    /* why turns that end now were cut off */
+	struct ev_timer poll;       /* waiting sessions, should a hint be lost */
+	struct ev_check check;      /* once per wake-up: quiet? empty? */
+	void (*on_quiet)(void *ctx);
+	void (*on_empty)(void *ctx);
+	void *ctx;
+};
+
+/* What the one operation on a working copy at a time is done for. */
+enum copy_work { COPY_IDLE, COPY_MAKING, COPY_TREE_BEFORE, COPY_TREE_AFTER };
+
+struct session {
+	struct supervisor *sup;
+	char *id;
+	struct list chats, turns;
+	struct working_copy *copy;  /* NULL until the first turn needs it */
+	bool is_copy_made;
+	enum copy_work copy_work;
+	struct turn *copy_turn;     /* the turn that it is done for */
+	char *background_agent;     /* updates flowed outside of any turn since
+	                             * the last tree: whose; NULL */
+	bool wants_claim;           /* there may be a turn to claim */
+	bool is_claiming;
+	bool is_lost;               /* another node has it: record nothing */
+	int64_t *cancelled;         /* turns cancelled while a claim was under
+	                             * way that may bring them */
+	size_t n_cancelled;
+};
+
+struct chat {
+	struct list in_session;
+	struct session *session;
+	char *id;
+	struct chat_log *log;
+	int64_t last_turn;          /* ended last; late updates belong to it */
+};
+
+/* A permission that nobody has answered yet. */
+struct ask {
+	struct list in_turn;
+	struct turn *turn;
+	int64_t serial;
+	struct ev_timer expiry;
+};
+
+/* How the agent ended the turn, kept while it settles. */
+struct outcome {
+	char *stop_reason;
+	char *error_code;
+	char *error;
+	bool was_cancelled;
+	bool was_empty;
+	bool used_tool;
+	int64_t input_tokens, output_tokens;
+};
+
+struct turn {
+	struct list in_session;
+	struct session *session;
+	struct chat *chat;
+	int64_t id;
+	enum turn_state state;
+	char *agent;
+	char *prompt;
+	/* how its agent is launched, should it be necessary */
+	char **command, **env;
+	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
+	int64_t idle_timeout;
+	int64_t execution;          /* of the seat, or for a new one */
+	bool is_recorded_running;
+	bool is_tree_taken;         /* before the prompt */
+	int starts;                 /* children started for it */
+	int waits;                  /* callbacks that will come back to it */
+	bool closes_seat;           /* its child is stopped when it has ended */
+	bool is_cancelled;
+	char *cancelled_by, *cancel_reason;
+	const char *answered_by;    /* borrowed while a permission is answered */
+	struct list asks;
+	struct outcome outcome;
+};
+
+/* supervisor/session.c */
+struct session *session_find(struct supervisor *sup, const char *id);
+struct session *session_get(struct supervisor *sup, const char *id);
+struct chat *session_chat(struct session *s, const char *chat,
+    int64_t last_seq);
+struct chat *session_find_chat(struct session *s, const char *chat);
+struct turn *session_find_turn(struct session *s, const char *chat,
+    const char *agent);
+struct turn *session_turn_by_id(struct session *s, int64_t id);
+/* There may be a turn to claim: asks now or as soon as it can. */
+void session_claim(struct session *s);
+/* Frees what nothing needs any more: chats, the session itself. */
+void session_tidy(struct session *s);
+/* Another node has it: stops its children, forgets its turns. */
+void session_lose(struct session *s);
+void session_free(struct session *s);
+
+/* supervisor/copy.c: the session's working copy, one operation at a time */
+/* Both return true when it is there / its tree is taken; else they begin or
+ * wait, and turn_advance() follows. */
+bool copy_is_ready(struct turn *t, const char **failed);
+bool copy_tree_before(struct turn *t);
+/* Takes the tree if the turn may have changed something; then turn_finish().
+ */
+void copy_tree_after(struct turn *t);
+/* turn 0: nobody's turn; agent NULL: a person did it. */
+void copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+    const struct file_change *changes, size_t n);
+
+/* supervisor/turn.c */
+void turn_begin(struct session *s, const struct claimed_turn *c);
+/* Does the next step of a starting turn, if it can be done now. */
+void turn_advance(struct turn *t);
+void turn_cancel(struct turn *t, const char *by, const char *reason);
+/* It was never delivered and ends so. */
+void turn_fail(struct turn *t, const char *code, const char *error);
+/* The agent is done with it. */
+void turn_settle(struct turn *t, const struct agent_event *ev);
+/* Its last step; changes: what the tree after it shows. */
+void turn_finish(struct turn *t, const struct file_change *changes,
+    size_t n);
+void turn_asks(struct turn *t, int64_t serial);
+void turn_answered(struct turn *t, int64_t serial);
+void turn_forget(struct turn *t);
+const char *turn_name(const struct turn *t); /* for log lines; static */
+
+/* supervisor/agent.c */
+void agent_on_event(void *ctx, struct seat *seat,
+    const struct agent_event *ev);
+
+/* supervisor/command.c */
+void commands_take(struct supervisor *sup);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions: what this node keeps in memory of one while it has turns or
+ * children, and the claiming of its turns. One claim per session is under way
+ * at a time; a hint that comes meanwhile makes another follow.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "supervisor/private.h"
+
+/* A session claims at most from so many warm children. */
+#define WARM_SEATS 64
+
+static void on_claimed(void *ctx, const char *session,
+    const struct claimed_turn *c, bool more, const struct err *e);
+
+struct session *
+session_find(struct supervisor *sup, const char *id)
+{
+	return map_get(&sup->sessions, id);
+}
+
+struct session *
+session_get(struct supervisor *sup, const char *id)
+{
+	struct session *s = session_find(sup, id);
+
+	if (s)
+		return s;
+	s = xcalloc(1, sizeof *s);
+	s->sup = sup;
+	s->id = xstrdup(id);
+	list_init(&s->chats);
+	list_init(&s->turns);
+	map_set(&sup->sessions, id, s);
+	return s;
+}
+
+struct chat *
+session_find_chat(struct session *s, const char *id)
+{
+	LIST_EACH(pos, tmp, &s->chats) {
+		struct chat *c = LIST_ITEM(pos, struct chat, in_session);
+
+		if (strcmp(c->id, id) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+struct chat *
+session_chat(struct session *s, const char *id, int64_t last_seq)
+{
+	struct chat *c = session_find_chat(s, id);
+
+	if (c)
+		return c;
+	c = xcalloc(1, sizeof *c);
+	c->session = s;
+	c->id = xstrdup(id);
+	c->log = chat_log_open(s->sup->recorder, s->id, id, last_seq);
+	list_append(&s->chats, &c->in_session);
+	return c;
+}
+
+struct turn *
+session_find_turn(struct session *s, const char *chat, const char *agent)
+{
+	LIST_EACH(pos, tmp, &s->turns) {
+		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
+
+		if (strcmp(t->chat->id, chat) == 0 &&
+		    strcmp(t->agent, agent) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+struct turn *
+session_turn_by_id(struct session *s, int64_t id)
+{
+	LIST_EACH(pos, tmp, &s->turns) {
+		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
+
+		if (t->id == id)
+			return t;
+	}
+	return NULL;
+}
+
+/* ---- claiming */
+
+struct warm_list {
+	struct warm_seat seats[WARM_SEATS];
+	size_t n;
+};
+
+static void
+add_warm(void *ctx, struct seat *seat)
+{
+	struct warm_list *warm = ctx;
+
+	if (!seat_is_ready(seat) || warm->n == WARM_SEATS)
+		return;
+	warm->seats[warm->n++] = (struct warm_seat){
+		.chat = seat_chat(seat),
+		.agent = seat_agent(seat),
+		.execution_id = seat_execution(seat),
+		.config_hash = seat_config_hash(seat),
+	};
+}
+
+void
+session_claim(struct session *s)
+{
+	struct supervisor *sup = s->sup;
+	struct warm_list warm = { .n = 0 };
+
+	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost) {
+		s->wants_claim = true;
+		return;
+	}
+	s->wants_claim = false;
+	s->is_claiming = true;
+	/*
+	 * A turn may go straight to running only when nothing has changed in
+	 * the working copy since the last tree: what a person did between
+	 * turns must be read before the agent begins.
+	 */
+	if (s->is_copy_made && s->copy_work == COPY_IDLE &&
+	    working_copy_is_clean(s->copy))
+		pool_each(sup->pool, s->id, add_warm, &warm);
+	db_claim(sup->db, s->id, warm.seats, warm.n, on_claimed, sup);
+}
+
+static bool
+was_cancelled(struct session *s, int64_t turn)
+{
+	for (size_t i = 0; i < s->n_cancelled; i++)
+		if (s->cancelled[i] == turn)
+			return true;
+	return false;
+}
+
+static void
+on_claimed(void *ctx, const char *session, const struct claimed_turn *c,
+    bool more, const struct err *e)
+{
+	struct supervisor *sup = ctx;
+	struct session *s = session_find(sup, session);
+	struct turn *t;
+
+	if (!s)
+		return;
+	s->is_claiming = false;
+	if (e) {
+		log_debug("hearthd", "claim in session %s: %s", session,
+		    e->text);
+	} else if (c) {
+		turn_begin(s, c);
+		t = session_turn_by_id(s, c->turn);
+		if (t && was_cancelled(s, c->turn))
+			turn_cancel(t, NULL, "cancelled");
+	}
+	free(s->cancelled);
+	s->cancelled = NULL;
+	s->n_cancelled = 0;
+	if (!e && (more || s->wants_claim) && !(s->wants_claim = false))
+		session_claim(s);
+	else
+		session_tidy(s);
+}
+
+/* ---- the end */
+
+static void
+free_chat(struct chat *c)
+{
+	list_remove(&c->in_session);
+	chat_log_close(&c->log);
+	free(c->id);
+	free(c);
+}
+
+void
+session_free(struct session *s)
+{
+	map_remove(&s->sup->sessions, s->id);
+	LIST_EACH(pos, tmp, &s->turns)
+		turn_forget(LIST_ITEM(pos, struct turn, in_session));
+	LIST_EACH(pos, tmp, &s->chats)
+		free_chat(LIST_ITEM(pos, struct chat, in_session));
+	working_copy_free(&s->copy);
+	free(s->background_agent);
+	free(s->cancelled);
+	free(s->id);
+	free(s);
+}
+
+void
+session_tidy(struct session *s)
+{
+	if (list_empty(&s->turns) && !s->is_claiming &&
+	    s->copy_work == COPY_IDLE &&
+	    !pool_has_session(s->sup->pool, s->id))
+		session_free(s);
+}
+
+static void
+stop_seat(void *ctx, struct seat *seat)
+{
+	seat_stop(seat, ctx);
+}
+
+void
+session_lose(struct session *s)
+{
+	char reason[] = "another node has taken the session";
+
+	log_warning("hearthd", "session %s: %s", s->id, reason);
+	s->is_lost = true;
+	pool_each(s->sup->pool, s->id, stop_seat, reason);
+	LIST_EACH(pos, tmp, &s->turns) {
+		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
+
+		if (t->waits == 0)
+			turn_forget(t);
+	}
+	session_tidy(s);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor as a whole: what it is made of, the database's ups and downs,
+ * and its end in three steps (drain, interrupt, stop).
+ */
+#include "supervisor/supervisor.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "supervisor/private.h"
+
+#define POLL_SECONDS 5.
+#define WAITING_SESSIONS 200
+
+static void on_poll(struct ev_loop *loop, ev_timer *t, int revents);
+static void on_check(struct ev_loop *loop, ev_check *c, int revents);
+
+static struct pool_config
+pool_config_of(const struct options *opt)
+{
+	return (struct pool_config){
+		.max_agents = opt->max_agents,
+		.idle_timeout = opt->idle_timeout,
+		.start_timeout = opt->start_timeout,
+		.turn_timeout = opt->turn_timeout,
+		.cancel_timeout = opt->cancel_timeout,
+		.restart = { opt->crash_limit, opt->crash_window },
+	};
+}
+
+struct supervisor *
+supervisor_new(struct ev_loop *loop, const struct options *opt,
+    struct db *db)
+{
+	struct supervisor *sup = xcalloc(1, sizeof *sup);
+	struct pool_config cfg = pool_config_of(opt);
+
+	sup->loop = loop;
+	sup->db = db;
+	sup->recorder = db_recorder(db);
+	sup->pool = pool_new(loop, &cfg, agent_on_event, sup);
+	sup->workspace = workspace_new(loop, opt->state_dir);
+	sup->permission_timeout = opt->permission_timeout;
+	ev_timer_init(&sup->poll, on_poll, POLL_SECONDS, POLL_SECONDS);
+	sup->poll.data = sup;
+	ev_check_init(&sup->check, on_check);
+	sup->check.data = sup;
+	ev_check_start(loop, &sup->check);
+	return sup;
+}
+
+void
+supervisor_configure(struct supervisor *sup, const struct options *opt)
+{
+	struct pool_config cfg = pool_config_of(opt);
+
+	pool_configure(sup->pool, &cfg);
+	sup->permission_timeout = opt->permission_timeout;
+}
+
+static void
+free_session(void *value, void *ctx)
+{
+	(void)ctx;
+	session_free(value);
+}
+
+void
+supervisor_free(struct supervisor **supervisor)
+{
+	struct supervisor *sup = *supervisor;
+
+	if (!sup)
+		return;
+	ev_timer_stop(sup->loop, &sup->poll);
+	ev_check_stop(sup->loop, &sup->check);
+	pool_free(&sup->pool);
+	map_each(&sup->sessions, free_session, NULL);
+	map_free(&sup->sessions);
+	workspace_free(&sup->workspace);
+	free(sup);
+	*supervisor = NULL;
+}
+
+/* ---- what waits in the queue */
+
+static void
+on_waiting(void *ctx, const char *const *sessions, size_t n,
+    int64_t next_ms, const struct err *e)
+{
+	struct supervisor *sup = ctx;
+	double next = POLL_SECONDS;
+
+	sup->is_asking = false;
+	if (e)
+		return;
+	if (!sup->is_draining)
+		for (size_t i = 0; i < n; i++)
+			session_claim(session_get(sup, sessions[i]));
+	/* a back-off that ends sooner is not kept waiting */
+	if (next_ms >= 0 && (double)next_ms / 1e3 < next)
+		next = (double)next_ms / 1e3 + .01;
+	ev_timer_stop(sup->loop, &sup->poll);
+	ev_timer_set(&sup->poll, next, POLL_SECONDS);
+	ev_timer_start(sup->loop, &sup->poll);
+}
+
+static void
+ask_waiting(struct supervisor *sup)
+{
+	if (!sup->is_up || sup->is_draining || sup->is_asking)
+		return;
+	sup->is_asking = true;
+	db_waiting_sessions(sup->db, WAITING_SESSIONS, on_waiting, sup);
+}
+
+static void
+on_poll(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct supervisor *sup = t->data;
+
+	(void)loop;
+	(void)revents;
+	ask_waiting(sup);
+	commands_take(sup);
+}
+
+/* ---- the database's callbacks */
+
+void
+supervisor_up(struct supervisor *sup)
+{
+	sup->is_up = true;
+	ev_timer_again(sup->loop, &sup->poll);
+	commands_take(sup);
+	ask_waiting(sup);
+}
+
+static void
+stop_claiming(void *value, void *ctx)
+{
+	struct session *s = value;
+
+	(void)ctx;
+	s->wants_claim = false;
+}
+
+void
+supervisor_down(struct supervisor *sup)
+{
+	sup->is_up = false;
+	ev_timer_stop(sup->loop, &sup->poll);
+	map_each(&sup->sessions, stop_claiming, NULL);
+}
+
+void
+supervisor_work(struct supervisor *sup, const char *session)
+{
+	if (!sup->is_draining)
+		session_claim(session_get(sup, session));
+}
+
+void
+supervisor_commands(struct supervisor *sup)
+{
+	commands_take(sup);
+}
+
+void
+supervisor_fenced(struct supervisor *sup, const char *session)
+{
+	struct session *s = session_find(sup, session);
+
+	if (s)
+		session_lose(s);
+}
+
+void
+supervisor_pressure(struct supervisor *sup, bool full)
+{
+	if (full)
+		log_warning("hearthd", "PostgreSQL is behind: agents are not "
+		    "read until it has caught up");
+	else
+		log_info("hearthd", "PostgreSQL has caught up");
+	pool_pause(sup->pool, full);
+}
+
+/* ---- the end */
+
+void
+supervisor_drain(struct supervisor *sup, void (*on_quiet)(void *ctx),
+    void *ctx)
+{
+	sup->is_draining = true;
+	sup->on_quiet = on_quiet;
+	sup->ctx = ctx;
+	ev_feed_event(sup->loop, &sup->check, EV_CHECK);
+}
+
+static void
+interrupt_session(void *value, void *ctx)
+{
+	struct session *s = value;
+
+	(void)ctx;
+	LIST_EACH(pos, tmp, &s->turns) {
+		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
+		struct seat *seat = pool_find(s->sup->pool, s->id,
+		    t->chat->id, t->agent);
+
+		if (t->state == TURN_STARTING)
+			turn_advance(t);
+		else if (seat)
+			seat_stop(seat, s->sup->interrupted);
+	}
+}
+
+void
+supervisor_interrupt(struct supervisor *sup, const char *why)
+{
+	sup->is_draining = true;
+	sup->interrupted = why;
+	map_each(&sup->sessions, interrupt_session, NULL);
+}
+
+void
+supervisor_stop(struct supervisor *sup, void (*on_empty)(void *ctx),
+    void *ctx)
+{
+	bool is_second = sup->on_empty != NULL;
+
+	sup->is_draining = true;
+	sup->on_empty = on_empty;
+	sup->ctx = ctx;
+	if (is_second)
+		pool_kill(sup->pool, "hearthd is being stopped");
+	else
+		pool_stop(sup->pool, "hearthd is being stopped");
+	ev_feed_event(sup->loop, &sup->check, EV_CHECK);
+}
+
+static void
+on_check(struct ev_loop *loop, ev_check *c, int revents)
+{
+	struct supervisor *sup = c->data;
+	void (*fn)(void *ctx);
+
+	(void)loop;
+	(void)revents;
+	if (sup->on_quiet && sup->turns == 0) {
+		fn = sup->on_quiet;
+		sup->on_quiet = NULL;
+		fn(sup->ctx);
+	} else if (sup->on_empty && pool_is_empty(sup->pool)) {
+		fn = sup->on_empty;
+		sup->on_empty = NULL;
+		fn(sup->ctx);
+	}
+}
+
+struct pool_counts
+supervisor_children(const struct supervisor *sup)
+{
+	return pool_count(sup->pool);
+}
+
+int
+supervisor_turns(const struct supervisor *sup)
+{
+	return sup->turns;
+}

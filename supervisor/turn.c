@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a turn, from its claim to its end (supervisor/turn_state.def).
+ *
+ *   turn_begin     claimed: warm, its prompt goes out at once
+ *   turn_advance   cold: working copy, child, tree, "running" — step by step
+ *   deliver        the prompt goes to the agent, once
+ *   turn_settle    the agent is done; copy_tree_after() reads what changed
+ *   turn_finish    everything of its end is recorded in one transaction
+ *
+ * A turn is freed by turn_forget(), never while a callback will come back to
+ * it (waits).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "supervisor/private.h"
+
+/* A child that dies before it had the prompt is replaced so many times. */
+#define STARTS 3
+/* How long a turn waits when there is no room for another child. */
+#define NO_ROOM_MS 500
+
+static const char *const state_words[] = {
+#define STATE(name, word, meaning) [TURN_##name] = word,
+#define EDGE(from, to)
+#include "supervisor/turn_state.def"
+#undef STATE
+#undef EDGE
+};
+
+static bool
+is_edge(enum turn_state from, enum turn_state to)
+{
+#define STATE(name, word, meaning)
+#define EDGE(f, t) if (from == TURN_##f && to == TURN_##t) return true;
+#include "supervisor/turn_state.def"
+#undef STATE
+#undef EDGE
+	return false;
+}
+
+static void
+set_state(struct turn *t, enum turn_state state)
+{
+	MUST(is_edge(t->state, state));
+	log_debug(turn_name(t), "%s -> %s", state_words[t->state],
+	    state_words[state]);
+	t->state = state;
+}
+
+const char *
+turn_name(const struct turn *t)
+{
+	static char name[160];
+
+	snprintf(name, sizeof name, "turn %lld chat %.8s/%s",
+	    (long long)t->id, t->chat->id, t->agent);
+	return name;
+}
+
+static struct seat *
+seat_of(const struct turn *t)
+{
+	return pool_find(t->session->sup->pool, t->session->id, t->chat->id,
+	    t->agent);
+}
+
+/* ---- its beginning */
+
+static void
+prepare_copy(struct session *s, const struct claimed_turn *c)
+{
+	if (s->copy)
+		return;
+	s->copy = working_copy_new(s->sup->workspace,
+	    &(struct working_copy_spec){
+		.session = s->id,
+		.project_id = c->project_id,
+		.project_path = c->project_path,
+		.default_branch = c->default_branch,
+		.path = c->worktree_path,
+		.base_commit = c->base_commit,
+	    });
+}
+
+static struct turn *
+new_turn(struct session *s, const struct claimed_turn *c)
+{
+	struct turn *t = xcalloc(1, sizeof *t);
+
+	t->session = s;
+	t->chat = session_chat(s, c->chat, c->chat_last_seq);
+	t->id = c->turn;
+	t->agent = xstrdup(c->agent);
+	t->prompt = xstrdup(c->prompt);
+	t->command = strv_copy(c->command);
+	t->env = strv_copy(c->env);
+	t->mcp_servers = xstrdup(c->mcp_servers);
+	t->client_capabilities = xstrdup(c->client_capabilities);
+	t->permission_mode = xstrdup(c->permission_mode);
+	t->config_hash = xstrdup(c->config_hash);
+	t->idle_timeout = c->idle_timeout;
+	t->execution = c->execution_id;
+	t->is_recorded_running = c->is_running;
+	list_init(&t->asks);
+	list_append(&s->turns, &t->in_session);
+	s->sup->turns++;
+	return t;
+}
+
+static void
+deliver(struct turn *t, struct seat *seat)
+{
+	set_state(t, TURN_RUNNING);
+	record_turn_started(t->chat->log, t->id, t->agent);
+	seat_prompt(seat, t->id, t->prompt);
+}
+
+void
+turn_begin(struct session *s, const struct claimed_turn *c)
+{
+	struct turn *t = new_turn(s, c);
+	struct seat *seat = seat_of(t);
+
+	prepare_copy(s, c);
+	if (c->is_running && seat && seat_is_ready(seat) &&
+	    seat_execution(seat) == c->execution_id) {
+		t->is_tree_taken = true;
+		deliver(t, seat);
+		return;
+	}
+	turn_advance(t);
+}
+
+/* ---- its way to the agent */
+
+static void
+on_end_durable(void *ctx)
+{
+	struct turn *t = ctx;
+	struct session *s = t->session;
+
+	t->waits--;
+	turn_forget(t);
+	if (!s->is_lost && !s->sup->is_draining)
+		session_claim(s);
+	session_tidy(s);
+}
+
+/* Its end is queued; once that is durable the session's next may begin. */
+static void
+leave(struct turn *t)
+{
+	set_state(t, TURN_ENDED);
+	t->waits++;
+	record_barrier(t->session->sup->recorder, on_end_durable, t);
+}
+
+/* Not started, and not by its own fault: it goes back to the queue. */
+static void
+requeue(struct turn *t, const char *why, int64_t not_before)
+{
+	log_info(turn_name(t), "back to the queue: %s", why);
+	record_turn_requeued(t->chat->log, t->id, t->agent, why, not_before);
+	leave(t);
+}
+
+static int
+start_child(struct turn *t)
+{
+	struct session *s = t->session;
+	struct seat_spec spec = {
+		.session = s->id,
+		.chat = t->chat->id,
+		.agent = t->agent,
+		.execution = t->execution,
+		.config_hash = t->config_hash,
+		.argv = t->command,
+		.env = t->env,
+		.cwd = working_copy_path(s->copy),
+		.client_capabilities = t->client_capabilities,
+		.mcp_servers = t->mcp_servers,
+		.permission_mode = t->permission_mode,
+		.idle_timeout = t->idle_timeout,
+	};
+	struct err e;
+
+	t->starts++;
+	if (pool_start(s->sup->pool, &spec, &e))
+		return 0;
+	requeue(t, e.text, NO_ROOM_MS);
+	return -1;
+}
+
+static void
+on_running_durable(void *ctx)
+{
+	struct turn *t = ctx;
+	struct session *s = t->session;
+
+	t->waits--;
+	if (s->is_lost) {
+		turn_forget(t);
+		session_tidy(s);
+		return;
+	}
+	t->is_recorded_running = true;
+	turn_advance(t);
+}
+
+/* Everything is there; "running" is committed before the prompt goes out. */
+static void
+make_running(struct turn *t, struct seat *seat)
+{
+	if (t->is_recorded_running && t->execution == seat_execution(seat)) {
+		deliver(t, seat);
+		return;
+	}
+	t->execution = seat_execution(seat);
+	t->waits++;
+	record_turn_running(t->chat->log, t->id, t->agent, t->execution,
+	    !seat_is_fresh(seat));
+	record_barrier(t->session->sup->recorder, on_running_durable, t);
+}
+
+static void
+end_undelivered(struct turn *t, const struct turn_end *end)
+{
+	record_turn_end(t->chat->log, t->id, t->agent, end);
+	t->chat->last_turn = t->id;
+	leave(t);
+}
+
+/* "idle" or, without a child, what became of it. */
+static const char *
+agent_status_after(const struct turn *t, const char *otherwise)
+{
+	return seat_of(t) ? "idle" : otherwise;
+}
+
+static void
+end_cancelled(struct turn *t)
+{
+	end_undelivered(t, &(struct turn_end){
+		.status = "cancelled",
+		.end_reason = t->cancel_reason,
+		.cancelled_by = t->cancelled_by,
+		.input_tokens = -1,
+		.output_tokens = -1,
+		.agent_status = agent_status_after(t, "closed"),
+	});
+}
+
+void
+turn_fail(struct turn *t, const char *code, const char *error)
+{
+	log_warning(turn_name(t), "failed: %s: %s", code, error);
+	end_undelivered(t, &(struct turn_end){
+		.status = "failed",
+		.end_reason = code,
+		.error = error,
+		.error_code = code,
+		.input_tokens = -1,
+		.output_tokens = -1,
+		.agent_status = agent_status_after(t, "crashed"),
+	});
+}
+
+/* The seat to use, or NULL: one of another configuration is stopped. */
+static struct seat *
+usable_seat(struct turn *t)
+{
+	struct seat *seat = seat_of(t);
+
+	if (!seat || strcmp(seat_config_hash(seat), t->config_hash) == 0)
+		return seat;
+	seat_stop(seat, "the agent's configuration has changed");
+	return NULL;
+}
+
+void
+turn_advance(struct turn *t)
+{
+	struct supervisor *sup = t->session->sup;
+	const char *failed;
+	struct seat *seat;
+
+	if (t->state != TURN_STARTING || t->waits > 0)
+		return;
+	if (t->is_cancelled) {
+		end_cancelled(t);
+		return;
+	}
+	if (sup->interrupted && !t->is_recorded_running) {
+		requeue(t, sup->interrupted, 0);
+		return;
+	}
+	if (!copy_is_ready(t, &failed)) {
+		if (failed)
+			turn_fail(t, "workspace_failed", failed);
+		return;
+	}
+	if (!copy_tree_before(t))
+		return;
+	seat = usable_seat(t);
+	if (seat && seat_is_ready(seat))
+		make_running(t, seat);
+	else if (!seat && t->starts >= STARTS)
+		turn_fail(t, "agent_crashed",
+		    "the agent ended again and again before it had the prompt");
+	else if (!seat)
+		start_child(t);
+}
+
+/* ---- while it runs */
+
+static void
+on_permission_expired(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct ask *a = timer->data;
+	struct seat *seat = seat_of(a->turn);
+
+	(void)loop;
+	(void)revents;
+	log_info(turn_name(a->turn), "permission request %lld was not "
+	    "answered within permission_timeout (%s): rejected",
+	    (long long)a->serial,
+	    duration_text(a->turn->session->sup->permission_timeout));
+	if (seat)
+		seat_expire_permission(seat, a->serial);
+}
+
+void
+turn_asks(struct turn *t, int64_t serial)
+{
+	struct supervisor *sup = t->session->sup;
+	struct ask *a = xcalloc(1, sizeof *a);
+
+	a->turn = t;
+	a->serial = serial;
+	ev_timer_init(&a->expiry, on_permission_expired,
+	    (double)sup->permission_timeout / 1e3, 0.);
+	a->expiry.data = a;
+	ev_timer_start(sup->loop, &a->expiry);
+	list_append(&t->asks, &a->in_turn);
+	if (t->state == TURN_RUNNING) {
+		set_state(t, TURN_WAITING_PERMISSION);
+		record_turn_status(t->chat->log, t->id, "waiting_permission");
+	}
+}
+
+static void
+free_ask(struct ask *a)
+{
+	ev_timer_stop(a->turn->session->sup->loop, &a->expiry);
+	list_remove(&a->in_turn);
+	free(a);
+}
+
+void
+turn_answered(struct turn *t, int64_t serial)
+{
+	LIST_EACH(pos, tmp, &t->asks) {
+		struct ask *a = LIST_ITEM(pos, struct ask, in_turn);
+
+		if (a->serial == serial)
+			free_ask(a);
+	}
+	if (t->state == TURN_WAITING_PERMISSION && list_empty(&t->asks)) {
+		set_state(t, TURN_RUNNING);
+		record_turn_status(t->chat->log, t->id, "running");
+	}
+}
+
+void
+turn_cancel(struct turn *t, const char *by, const char *reason)
+{
+	struct seat *seat = seat_of(t);
+
+	if (t->is_cancelled || t->state == TURN_SETTLING ||
+	    t->state == TURN_ENDED)
+		return;
+	log_info(turn_name(t), "cancelled by %s", by ? by : "a user");
+	t->is_cancelled = true;
+	t->cancelled_by = xstrdup(by);
+	t->cancel_reason = xstrdup(reason);
+	if (t->state == TURN_STARTING)
+		turn_advance(t);
+	else if (seat)
+		seat_cancel(seat);
+}
+
+/* ---- its end */
+
+void
+turn_settle(struct turn *t, const struct agent_event *ev)
+{
+	struct outcome *o = &t->outcome;
+
+	set_state(t, TURN_SETTLING);
+	o->stop_reason = xstrdup(ev->done.stop_reason);
+	o->error_code = xstrdup(ev->done.error_code);
+	o->error = xstrdup(ev->done.error);
+	o->was_cancelled = ev->done.was_cancelled;
+	o->was_empty = ev->done.was_empty;
+	o->used_tool = ev->done.used_tool;
+	o->input_tokens = ev->done.input_tokens;
+	o->output_tokens = ev->done.output_tokens;
+	copy_tree_after(t);
+}
+
+static void
+fill_end(const struct turn *t, struct turn_end *end)
+{
+	const struct outcome *o = &t->outcome;
+	const char *interrupted = t->session->sup->interrupted;
+
+	*end = (struct turn_end){
+		.stop_reason = o->stop_reason,
+		.error = o->error,
+		.error_code = o->error_code,
+		.cancelled_by = t->cancelled_by,
+		.input_tokens = o->input_tokens,
+		.output_tokens = o->output_tokens,
+		.agent_status = agent_status_after(t,
+		    interrupted ? "closed" : "crashed"),
+	};
+	if (o->error_code && strcmp(o->error_code, "cancel_timeout") == 0) {
+		end->status = "cancelled";
+		end->end_reason = o->error_code;
+	} else if (o->error_code && interrupted) {
+		end->status = end->error_code = "interrupted";
+		end->end_reason = end->error = interrupted;
+	} else if (o->error_code) {
+		end->status = "failed";
+		end->end_reason = o->error_code;
+	} else if (t->is_cancelled || (o->stop_reason &&
+	    strcmp(o->stop_reason, "cancelled") == 0)) {
+		end->status = "cancelled";
+		end->end_reason = t->is_cancelled ? t->cancel_reason :
+		    "the agent cancelled it";
+	} else {
+		end->status = "completed";
+		end->suspicious = o->was_empty;
+	}
+}
+
+void
+turn_finish(struct turn *t, const struct file_change *changes, size_t n)
+{
+	struct recorder *r = t->session->sup->recorder;
+	struct seat *seat = seat_of(t);
+	struct turn_end end;
+
+	fill_end(t, &end);
+	if (seat && strcmp(end.status, "completed") == 0)
+		pool_note_success(t->session->sup->pool, seat);
+	if (seat && t->closes_seat)
+		seat_stop(seat, "closed by a user");
+	record_begin(r);
+	copy_record_changes(t, t->id, t->agent, changes, n);
+	record_turn_end(t->chat->log, t->id, t->agent, &end);
+	record_end(r);
+	t->chat->last_turn = t->id;
+	leave(t);
+}
+
+void
+turn_forget(struct turn *t)
+{
+	MUST(t->waits == 0 || t->session->sup->is_draining);
+	LIST_EACH(pos, tmp, &t->asks)
+		free_ask(LIST_ITEM(pos, struct ask, in_turn));
+	list_remove(&t->in_session);
+	t->session->sup->turns--;
+	strv_free(&t->command);
+	strv_free(&t->env);
+	free(t->agent);
+	free(t->prompt);
+	free(t->mcp_servers);
+	free(t->client_capabilities);
+	free(t->permission_mode);
+	free(t->config_hash);
+	free(t->cancelled_by);
+	free(t->cancel_reason);
+	free(t->outcome.stop_reason);
+	free(t->outcome.error_code);
+	free(t->outcome.error);
+	free(t);
+}
