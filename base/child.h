@@ -94,6 +94,12 @@ void child_signal(struct child *c, int sig);
 void child_free(struct child **c);
 
 /*
+ * Raises the daemon's soft limit on file descriptors to the hard one. Children
+ * started afterwards get the limit that was there before.
+ */
+void child_raise_fd_limit(void);
+
+/*
  * Where hearth-keeper and the other helper programs are: the folder of the
  * running program when they lie there (build tree), else PKGLIBEXECDIR.
  * Returns a path that the caller frees, or NULL when there is none.

@@ -7,18 +7,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 
 int
 fail(struct err *e, const char *fmt, ...)
 {
+	struct err made;
 	va_list ap;
 
 	if (e) {
+		/* e->text may be one of the arguments */
 		va_start(ap, fmt);
-		vsnprintf(e->text, sizeof e->text, fmt, ap);
+		vsnprintf(made.text, sizeof made.text, fmt, ap);
 		va_end(ap);
+		memcpy(e->text, made.text, strlen(made.text) + 1);
 	}
 	return -1;
 }

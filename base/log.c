@@ -49,19 +49,29 @@ add_time(struct buf *line)
 	buf_printf(line, "%s.%03ldZ", text, ts.tv_nsec / 1000000);
 }
 
+/* As valid UTF-8 without control characters: a terminal may be reading. */
 static void
-add_escaped(struct buf *line, const char *s)
+add_escaped(struct buf *line, const char *text)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	struct buf clean = { 0 };
 
-		if (c == '\n')
+	utf8_repair(text, strlen(text), true, &clean);
+	for (size_t i = 0; i < clean.len; i++) {
+		unsigned char c = (unsigned char)clean.data[i];
+		unsigned char next = (unsigned char)clean.data[i + 1];
+
+		if (c == '\n') {
 			buf_adds(line, "\\n");
-		else if (c < 0x20 || c == 0x7f)
+		} else if (c < 0x20 || c == 0x7f) {
 			buf_printf(line, "\\x%02x", c);
-		else
-			buf_addc(line, *s);
+		} else if (c == 0xC2 && next < 0xA0) {
+			buf_printf(line, "\\u%04x", next); /* U+0080 .. 9F */
+			i++;
+		} else {
+			buf_addc(line, (char)c);
+		}
 	}
+	buf_free(&clean);
 }
 
 static void

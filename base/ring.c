@@ -31,7 +31,7 @@ ring_add(struct ring *r, const void *p, size_t n)
 {
 	const char *from = p;
 
-	if (n == 0)
+	if (n == 0 || r->capacity == 0)
 		return;
 	if (!r->data)
 		r->data = xmalloc(r->capacity);

@@ -103,15 +103,14 @@ size_t
 utf8_cut(const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
-	size_t back = 0;
+	size_t back = 1;
 
-	while (back < 3 && back < n && (p[n - 1 - back] & 0xC0) == 0x80)
+	while (back < 4 && back < n && (p[n - back] & 0xC0) == 0x80)
 		back++;
-	if (back == n)
-		return n;
-	/* p[n-1-back] begins the last character, if anything does */
-	if (p[n - 1 - back] >= 0xC0 &&
-	    sequence(p + n - 1 - back, back + 1) != (int)back + 1)
-		return n - 1 - back;
+	/* p[n-back] begins the last character, if anything does; a character
+	 * is unfinished when all that there is of it is good */
+	if (back <= n && p[n - back] >= 0xC2 && p[n - back] <= 0xF4 &&
+	    sequence(p + n - back, back) == -(int)back)
+		return n - back;
 	return n;
 }
