@@ -41,6 +41,7 @@ struct envelope {
 	json_t *error;
 	int error_code;
 	const char *error_message; /* "" when missing */
+	bool is_malformed;     /* a response whose error is made up */
 	bool repaired;
 	/*
 	 * For notifications and requests: the text of the member params.update
@@ -53,6 +54,9 @@ struct envelope {
 	size_t text_len;
 	const char *noise;     /* bytes before the message, when salvaged */
 	size_t noise_len;
+	const char *rest;      /* bytes after it, when salvaged: may hold
+	                        * another message; borrowed from the line */
+	size_t rest_len;
 };
 
 /*

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an error response means. Agents agree on few codes, and the cause is
+ * often only in data: as a string, as data.details, or as a wrapped error with
+ * a message of its own. So words count as much as numbers here; the lists are
+ * in lower case and matched in any. Pure.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/utf8.h"
+#include "worker/envelope.h"
+
+#define AUTH_REQUIRED (-32000)
+#define REQUEST_CANCELLED (-32800)
+#define TEXT_MAX 900 /* bytes; fits struct err with words around it */
+
+static const char *const auth_words[] = {
+	"authentication required", "authentication_error",
+	"authentication failed", "auth required", "auth_required",
+	"not authenticated", "unauthenticated", "unauthorized",
+	"not logged in", "log in to", "please log in", "please login",
+	"login required", "need to log in", "need to login", "/login",
+	"auth login", "sign in to", "please sign in", "not signed in",
+	"api key is missing", "missing api key", "no api key",
+	"invalid api key", "incorrect api key", "invalid x-api-key",
+	"token expired", "token has expired", "invalid credentials",
+	"missing credentials", "no credentials", NULL
+};
+
+static const char *const abort_words[] = {
+	"abort", "cancelled", "canceled", NULL
+};
+
+/* The words in data that say more than message, or NULL. */
+static const char *
+find_details(const json_t *data)
+{
+	static const char *const names[] = { "details", "detail", "message",
+		"error", "reason", NULL };
+
+	if (json_is_string(data))
+		return json_string_value(data);
+	for (const char *const *name = names; *name; name++) {
+		const json_t *value = json_object_get(data, *name);
+
+		if (json_is_object(value))
+			value = json_object_get(value, "message");
+		if (json_string_length(value) > 0)
+			return json_string_value(value);
+	}
+	return NULL;
+}
+
+char *
+envelope_error_text(const struct envelope *m)
+{
+	const char *message = m->error_message;
+	const char *details = find_details(json_object_get(m->error, "data"));
+	struct buf text = { 0 };
+
+	if (*message)
+		buf_adds(&text, message);
+	else
+		buf_printf(&text, "error %d", m->error_code);
+	if (details && *details && !strstr(message, details))
+		buf_printf(&text, ": %s", details);
+	if (text.len > TEXT_MAX) {
+		size_t n = utf8_cut(text.data, TEXT_MAX);
+		char *cut = xasprintf("%.*s…", (int)n, text.data);
+
+		buf_free(&text);
+		return cut;
+	}
+	return buf_take(&text);
+}
+
+static bool
+has_word(const char *text, const char *const *words)
+{
+	for (; *words; words++)
+		if (strcasestr(text, *words))
+			return true;
+	return false;
+}
+
+static bool
+says(const struct envelope *m, const char *const *words)
+{
+	char *data;
+	bool is;
+
+	if (has_word(m->error_message, words))
+		return true;
+	data = json_dumps(json_object_get(m->error, "data"),
+	    JSON_COMPACT | JSON_ENCODE_ANY);
+	is = data && has_word(data, words);
+	free(data);
+	return is;
+}
+
+static bool
+has_http_401(const json_t *data)
+{
+	static const char *const names[] = { "status", "statusCode", "code",
+		NULL };
+
+	for (const char *const *name = names; *name; name++)
+		if (json_number_value(json_object_get(data, *name)) == 401)
+			return true;
+	return false;
+}
+
+bool
+envelope_is_auth_error(const struct envelope *m)
+{
+	return m->error && (m->error_code == AUTH_REQUIRED ||
+	    has_http_401(json_object_get(m->error, "data")) ||
+	    says(m, auth_words));
+}
+
+bool
+envelope_is_abort(const struct envelope *m)
+{
+	return m->error && (m->error_code == REQUEST_CANCELLED ||
+	    says(m, abort_words));
+}

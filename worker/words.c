@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sentences for people about what went wrong with an agent: the tail of its
+ * stderr, how it ended, why it could not be run, how to log in. One line
+ * each, without control characters, never with values of its environment
+ * save PATH.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/ring.h"
+#include "base/utf8.h"
+#include "worker/worker_private.h"
+
+#define TAIL_READ 4096
+#define TAIL_SHOWN 400
+#define TAIL_LINES 3
+#define HINT_METHODS 6
+
+void
+words_clean(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = ' ';
+}
+
+/* The last non-empty lines of text, " | " between them. */
+static void
+add_last_lines(struct buf *b, char *text)
+{
+	char *lines[TAIL_LINES];
+	size_t n = 0, first;
+	char *save = NULL, *line;
+
+	for (line = strtok_r(text, "\r\n", &save); line != NULL;
+	    line = strtok_r(NULL, "\r\n", &save))
+		if (line[strspn(line, " ")] != '\0')
+			lines[n++ % TAIL_LINES] = line;
+	first = n > TAIL_LINES ? n - TAIL_LINES : 0;
+	for (size_t i = first; i < n; i++) {
+		if (i > first)
+			buf_adds(b, " | ");
+		words_clean(lines[i % TAIL_LINES]);
+		buf_adds(b, lines[i % TAIL_LINES]);
+	}
+}
+
+char *
+words_stderr(const struct worker *w)
+{
+	struct buf b = { 0 };
+	char *text = ring_text(w->err_ring, TAIL_READ);
+	const char *tail;
+	char *words;
+
+	add_last_lines(&b, text);
+	free(text);
+	if (b.len == 0) {
+		buf_free(&b);
+		return w->first_noise == NULL ? xstrdup("")
+		    : xasprintf("; stdout begins with: %s", w->first_noise);
+	}
+	tail = b.data;
+	if (b.len > TAIL_SHOWN) {
+		tail += b.len - TAIL_SHOWN;
+		while (((unsigned char)*tail & 0xc0) == 0x80)
+			tail++;
+	}
+	words = xasprintf("; stderr ends with: %s", tail);
+	buf_free(&b);
+	return words;
+}
+
+char *
+words_exit(const struct child_exit *x)
+{
+	const char *name;
+
+	if (x->term_signal == 0)
+		return xasprintf("exit code %d", x->exit_code);
+	name = sigabbrev_np(x->term_signal);
+	return name != NULL ? xasprintf("SIG%s", name)
+	    : xasprintf("signal %d", x->term_signal);
+}
+
+char *
+words_missing(const struct worker *w, const struct child_exit *x)
+{
+	const char *step = x->exec_step != NULL ? x->exec_step : "exec";
+	const char *why = strerror(x->exec_errno);
+
+	if (strcmp(step, "chdir") == 0)
+		return xasprintf("cannot run \"%s\" in %s: %s", w->argv[0],
+		    w->cwd, why);
+	if (strcmp(step, "exec") != 0)
+		return xasprintf("cannot run \"%s\": %s: %s", w->argv[0], step,
+		    why);
+	if (strchr(w->argv[0], '/') != NULL)
+		return xasprintf("cannot run \"%s\": %s", w->argv[0], why);
+	return xasprintf("cannot run \"%s\": %s (searched PATH=%s)",
+	    w->argv[0], why, w->path != NULL ? w->path : "");
+}
+
+/* At most max bytes of s, as one line. */
+static void
+add_cut(struct buf *b, const char *s, size_t max)
+{
+	size_t len = strlen(s), at = b->len;
+
+	buf_add(b, s, len > max ? utf8_cut(s, max) : len);
+	words_clean(b->data + at);
+}
+
+static const char *
+find_text(const json_t *o, const char *member)
+{
+	const char *s = json_string_value(json_object_get(o, member));
+
+	return s != NULL && s[0] != '\0' ? s : NULL;
+}
+
+char *
+words_auth_hint(const struct worker *w, const json_t *methods)
+{
+	const json_t *method;
+	const char *name, *description;
+	struct buf b = { 0 };
+	size_t i;
+
+	if (json_array_size(methods) == 0)
+		methods = w->auth_methods;
+	json_array_foreach((json_t *)(uintptr_t)methods, i, method) {
+		name = find_text(method, "name");
+		if (name == NULL)
+			name = find_text(method, "id");
+		if (name == NULL || i >= HINT_METHODS)
+			continue;
+		description = find_text(method, "description");
+		buf_adds(&b, b.len == 0 ? "; ways to log in: " : ", ");
+		add_cut(&b, name, 100);
+		if (description != NULL) {
+			buf_adds(&b, " (");
+			add_cut(&b, description, 200);
+			buf_adds(&b, ")");
+		}
+	}
+	return b.len > 0 ? buf_take(&b) : xstrdup("");
+}

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a worker: its states, the limits that states imply, its start,
+ * its stop and its end.
+ *
+ * worker_set_state() is the only place that writes the state; what a state
+ * implies (which limit runs) is begun and ended there. The process's exit
+ * moves to ENDED before what it still said is read, so that no callback takes
+ * a dead agent for one that can be prompted.
+ *
+ * Must never know: what the messages mean. Next: io.c, then rpc.c.
+ */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/ring.h"
+#include "worker/worker_private.h"
+
+#define GRACE_SECONDS 0.5
+#define STDERR_KEPT 8192 /* of its tail, in AGENT_ENDED */
+#define LADDER "wait:500 TERM:1500"
+
+static const char *const names[] = {
+#define STATE(name, meaning) #name,
+#define EDGE(from, to)
+#include "worker/worker_state.def"
+#undef STATE
+#undef EDGE
+};
+
+static const bool edges[WORKER_STATES][WORKER_STATES] = {
+#define STATE(name, meaning)
+#define EDGE(from, to) [WORKER_##from][WORKER_##to] = true,
+#include "worker/worker_state.def"
+#undef STATE
+#undef EDGE
+};
+
+static void
+set_limit(struct worker *w, struct limit *l, int64_t ms)
+{
+	l->is_set = true;
+	l->left = (double)ms / 1000;
+	if (w->is_paused)
+		return;
+	ev_now_update(w->loop);
+	ev_timer_set(&l->timer, l->left, 0.);
+	ev_timer_start(w->loop, &l->timer);
+}
+
+static void
+clear_limit(struct worker *w, struct limit *l)
+{
+	l->is_set = false;
+	ev_timer_stop(w->loop, &l->timer);
+}
+
+static void
+freeze_limit(struct worker *w, struct limit *l, bool frozen)
+{
+	if (!l->is_set)
+		return;
+	if (frozen) {
+		l->left = ev_timer_remaining(w->loop, &l->timer);
+		if (l->left < 0)
+			l->left = 0;
+		ev_timer_stop(w->loop, &l->timer);
+	} else {
+		ev_timer_set(&l->timer, l->left, 0.);
+		ev_timer_start(w->loop, &l->timer);
+	}
+}
+
+static void
+want_limit(struct worker *w, struct limit *l, bool wanted, int64_t ms)
+{
+	if (wanted && !l->is_set)
+		set_limit(w, l, ms);
+	else if (!wanted && l->is_set)
+		clear_limit(w, l);
+}
+
+static void
+sync_limits(struct worker *w)
+{
+	want_limit(w, &w->start_limit, w->state <= WORKER_OPENING,
+	    w->start_timeout);
+	want_limit(w, &w->turn_limit, w->state == WORKER_PROMPTING,
+	    w->turn_timeout);
+	want_limit(w, &w->cancel_limit, w->state == WORKER_CANCELLING,
+	    w->cancel_timeout / 2);
+	if (!worker_is_live(w))
+		ev_timer_stop(w->loop, &w->grace);
+}
+
+void
+worker_set_state(struct worker *w, enum worker_state s)
+{
+	MUST(edges[w->state][s]);
+	log_debug(w->label, "%s -> %s", names[w->state], names[s]);
+	w->state = s;
+	sync_limits(w);
+}
+
+void
+worker_tell(struct worker *w, const struct agent_event *ev)
+{
+	w->on_event(w->ctx, w, ev);
+}
+
+void
+worker_kick(struct worker *w)
+{
+	ev_feed_event(w->loop, &w->kick, EV_CUSTOM);
+}
+
+static void
+on_kick(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	(void)loop;
+	(void)revents;
+	ask_tell_settled(t->data);
+}
+
+static void
+on_start_limit(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct worker *w = t->data;
+
+	(void)loop;
+	(void)revents;
+	w->start_limit.is_set = false;
+	handshake_on_timeout(w);
+}
+
+static void
+on_turn_limit(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct worker *w = t->data;
+
+	(void)loop;
+	(void)revents;
+	w->turn_limit.is_set = false;
+	prompt_on_timeout(w);
+}
+
+static void
+on_cancel_limit(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct worker *w = t->data;
+
+	(void)loop;
+	(void)revents;
+	w->cancel_limit.is_set = false;
+	if (prompt_on_cancel_timeout(w))
+		set_limit(w, &w->cancel_limit,
+		    w->cancel_timeout - w->cancel_timeout / 2);
+}
+
+/* The child is on its way out; events are the caller's. */
+static void
+end_child(struct worker *w, const char *reason, bool at_once)
+{
+	w->end_reason = xstrdup(reason);
+	ask_cancel_all(w);
+	worker_set_state(w, WORKER_STOPPING);
+	io_close_stdin(w);
+	if (at_once)
+		child_kill(w->child);
+	else
+		child_stop(w->child);
+}
+
+static void
+tell_failed(struct worker *w, const char *code, const char *error)
+{
+	w->has_failed = true;
+	worker_tell(w, &(struct agent_event){
+		.type = AGENT_FAILED,
+		.failed = { .error_code = code, .error = error },
+	});
+}
+
+void
+worker_give_up(struct worker *w, const char *code, const char *reason,
+    const char *error, bool at_once)
+{
+	if (!worker_is_live(w))
+		return;
+	log_warning(w->label, "%s: %s", code, error);
+	end_child(w, reason, at_once);
+	if (!w->is_ready)
+		tell_failed(w, code, error);
+	else if (w->turn.is_open)
+		prompt_fail(w, code, error);
+	ask_tell_settled(w);
+}
+
+static void
+on_grace(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct worker *w = t->data;
+	char *tail = words_stderr(w);
+	char *error = xasprintf("the agent %s but did not exit%s",
+	    w->grace_reason, tail);
+
+	(void)loop;
+	(void)revents;
+	worker_give_up(w, "agent_crashed", w->grace_reason, error, true);
+	free(error);
+	free(tail);
+}
+
+void
+worker_expect_exit(struct worker *w, const char *reason)
+{
+	if (!worker_is_live(w) || ev_is_active(&w->grace))
+		return;
+	w->grace_reason = reason;
+	ev_now_update(w->loop);
+	ev_timer_set(&w->grace, GRACE_SECONDS, 0.);
+	ev_timer_start(w->loop, &w->grace);
+}
+
+static void
+on_started(struct child *c, void *ctx, pid_t pid)
+{
+	struct worker *w = ctx;
+
+	(void)c;
+	if (w->state != WORKER_STARTING)
+		return;
+	worker_set_state(w, WORKER_INITIALIZING);
+	handshake_initialize(w);
+	worker_tell(w, &(struct agent_event){
+		.type = AGENT_SPAWNED,
+		.spawned = { .pid = pid,
+			.spawn_ms = clock_ms() - w->spawn_at },
+	});
+}
+
+/* What an end that nobody planned means for whoever waits. */
+static void
+tell_crash(struct worker *w, const struct child_exit *x, const char *how)
+{
+	const char *step = x->exec_step != NULL ? x->exec_step : "exec";
+	const char *code = "agent_crashed";
+	char *error, *tail = words_stderr(w);
+
+	if (x->exec_errno != 0) {
+		error = xstrdup(how);
+		code = strcmp(step, "exec") == 0 ? "agent_missing"
+		    : "agent_error";
+	} else if (w->was_planned) {
+		error = xasprintf("the agent was stopped: %s", w->end_reason);
+	} else if (x->term_signal != 0) {
+		error = xasprintf("agent was killed by %s%s%s", how,
+		    w->is_ready ? "" : " before it was ready", tail);
+	} else {
+		error = xasprintf("agent exited with code %d%s%s",
+		    x->exit_code, w->is_ready ? "" : " before it was ready",
+		    tail);
+	}
+	if (w->turn.is_open)
+		prompt_fail(w, code, error);
+	else if (!w->is_ready && !w->has_failed && !w->was_planned)
+		tell_failed(w, code, error);
+	free(error);
+	free(tail);
+}
+
+static void
+tell_ended(struct worker *w, const struct child_exit *x, const char *how)
+{
+	char *tail = ring_text(w->err_ring, STDERR_KEPT);
+
+	worker_tell(w, &(struct agent_event){
+		.type = AGENT_ENDED,
+		.ended = {
+			.exit_code = x->exit_code,
+			.term_signal = x->term_signal,
+			.was_planned = w->was_planned,
+			.end_reason = w->end_reason != NULL ? w->end_reason
+			    : how,
+			.stderr_tail = tail,
+			.peak_rss_kb = x->peak_rss_kb,
+		},
+	});
+	free(tail);
+}
+
+static void
+on_exited(struct child *c, void *ctx, const struct child_exit *x)
+{
+	struct worker *w = ctx;
+	char *how = x->exec_errno != 0 ? words_missing(w, x) : words_exit(x);
+
+	(void)c;
+	worker_set_state(w, WORKER_ENDED);
+	io_drain(w);
+	ask_cancel_all(w);
+	if (w->end_reason == NULL)
+		log_warning(w->label, "ended by itself: %s", how);
+	else
+		log_info(w->label, "ended: %s (%s)", w->end_reason, how);
+	tell_crash(w, x, how);
+	ask_tell_settled(w);
+	tell_ended(w, x, how);
+	free(how);
+}
+
+static void
+on_gone(struct child *c, void *ctx)
+{
+	struct worker *w = ctx;
+
+	(void)c;
+	worker_set_state(w, WORKER_GONE);
+	/* The callback may free it: nothing comes after this. */
+	worker_tell(w, &(struct agent_event){ .type = AGENT_GONE });
+}
+
+static const struct child_callbacks child_callbacks = {
+	.started = on_started,
+	.exited = on_exited,
+	.gone = on_gone,
+};
+
+static char *
+find_path(char *const *envp)
+{
+	for (; envp != NULL && *envp != NULL; envp++)
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return xstrdup(*envp + 5);
+	return NULL;
+}
+
+static void
+init_timers(struct worker *w)
+{
+	ev_init(&w->start_limit.timer, on_start_limit);
+	ev_init(&w->turn_limit.timer, on_turn_limit);
+	ev_init(&w->cancel_limit.timer, on_cancel_limit);
+	ev_init(&w->grace, on_grace);
+	ev_init(&w->kick, on_kick);
+	w->start_limit.timer.data = w;
+	w->turn_limit.timer.data = w;
+	w->cancel_limit.timer.data = w;
+	w->grace.data = w;
+	w->kick.data = w;
+}
+
+static struct worker *
+new_worker(struct ev_loop *loop, const struct worker_spec *spec)
+{
+	struct worker *w = xcalloc(1, sizeof *w);
+
+	w->serial = spec->serial;
+	w->label = xasprintf("worker %lld %s", (long long)spec->serial,
+	    spec->name);
+	w->argv = strv_copy(spec->argv);
+	w->path = find_path(spec->envp);
+	w->cwd = xstrdup(spec->cwd);
+	w->capabilities = xstrdup(spec->client_capabilities);
+	w->mcp_servers = xstrdup(spec->mcp_servers);
+	w->permission_mode = spec->permission_mode;
+	w->start_timeout = spec->start_timeout;
+	w->turn_timeout = spec->turn_timeout;
+	w->cancel_timeout = spec->cancel_timeout;
+	w->loop = loop;
+	w->state = WORKER_STARTING;
+	w->tools = tool_calls_new();
+	list_init(&w->early);
+	list_init(&w->asks);
+	init_timers(w);
+	io_init(w);
+	return w;
+}
+
+int
+worker_start(struct ev_loop *loop, const struct worker_spec *spec,
+    worker_event_fn *on_event, void *ctx, struct worker **out,
+    struct err *e)
+{
+	struct worker *w = new_worker(loop, spec);
+	struct child_spec child = {
+		.label = w->label,
+		.argv = spec->argv,
+		.envp = spec->envp,
+		.cwd = spec->cwd,
+		.ladder = LADDER,
+		.pass_fd = -1,
+		.stdin_fd = -1,
+	};
+
+	w->on_event = on_event;
+	w->ctx = ctx;
+	w->spawn_at = w->last_active = clock_ms();
+	if (child_start(loop, &child, &child_callbacks, w, &w->child, e) < 0) {
+		worker_free(&w);
+		return -1;
+	}
+	io_open(w);
+	sync_limits(w);
+	*out = w;
+	return 0;
+}
+
+enum worker_state
+worker_state(const struct worker *w)
+{
+	return w->state;
+}
+
+const char *
+worker_state_name(enum worker_state s)
+{
+	MUST(s < WORKER_STATES);
+	return names[s];
+}
+
+int64_t
+worker_serial(const struct worker *w)
+{
+	return w->serial;
+}
+
+pid_t
+worker_pid(const struct worker *w)
+{
+	return child_pid(w->child);
+}
+
+int64_t
+worker_last_active(const struct worker *w)
+{
+	return w->last_active;
+}
+
+void
+worker_pause(struct worker *w, bool paused)
+{
+	if (w->is_paused == paused)
+		return;
+	w->is_paused = paused;
+	ev_now_update(w->loop);
+	freeze_limit(w, &w->start_limit, paused);
+	freeze_limit(w, &w->turn_limit, paused);
+	freeze_limit(w, &w->cancel_limit, paused);
+	io_pause(w);
+}
+
+void
+worker_stop(struct worker *w, const char *reason)
+{
+	if (!worker_is_live(w))
+		return;
+	w->was_planned = true;
+	end_child(w, reason, false);
+}
+
+void
+worker_kill(struct worker *w, const char *reason)
+{
+	if (worker_is_live(w)) {
+		w->was_planned = true;
+		end_child(w, reason, true);
+	} else if (w->state == WORKER_STOPPING) {
+		child_kill(w->child);
+	}
+}
+
+void
+worker_free(struct worker **wp)
+{
+	struct worker *w = *wp;
+
+	if (w == NULL)
+		return;
+	*wp = NULL;
+	clear_limit(w, &w->start_limit);
+	clear_limit(w, &w->turn_limit);
+	clear_limit(w, &w->cancel_limit);
+	ev_timer_stop(w->loop, &w->grace);
+	ev_clear_pending(w->loop, &w->kick);
+	io_free(w);
+	ask_free(w);
+	handshake_free(w);
+	tool_calls_free(&w->tools);
+	buf_free(&w->text);
+	buf_free(&w->message_id);
+	child_free(&w->child);
+	strv_free(&w->argv);
+	free(w->path);
+	free(w->cwd);
+	free(w->capabilities);
+	free(w->mcp_servers);
+	free(w->end_reason);
+	free(w->first_noise);
+	free(w->label);
+	free(w);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The body of struct worker, shared by the files that make up the client:
+ *
+ *   worker.c    the life: states, timers that states imply, start, stop, end
+ *   io.c        the pipes
+ *   rpc.c       lines to messages, what is sent and what is pending
+ *   answer.c    the agent's requests but for permissions
+ *   session.c   initialize, session/new
+ *   turn.c      session/prompt, its cancelling and its end
+ *   ask.c       session/request_permission
+ *   update.c    session/update
+ *   words.c     sentences for people about what went wrong
+ *
+ * Two rules hold everywhere. Events are told only from the loop, never from
+ * within a call that came from outside: what such a call settles is queued
+ * and told by worker_kick()'s callback. And after every event the state may
+ * be another one, but the worker still exists; only AGENT_GONE may free it.
+ */
+#ifndef HEARTH_WORKER_PRIVATE_H
+#define HEARTH_WORKER_PRIVATE_H
+
+#include <ev.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/child.h"
+#include "base/list.h"
+#include "worker/envelope.h"
+#include "worker/ndjson.h"
+#include "worker/tool_calls.h"
+#include "worker/worker.h"
+
+struct ring;
+
+/* A deadline that stands still while the worker is paused. */
+struct limit {
+	ev_timer timer;
+	double left;     /* seconds; meaningful while frozen */
+	bool is_set;
+};
+
+enum request_kind {
+	REQUEST_NONE,
+	REQUEST_INITIALIZE,
+	REQUEST_NEW_SESSION,
+	REQUEST_PROMPT,
+};
+
+/* An own request that is not answered yet. */
+struct pending {
+	enum request_kind kind;
+	int64_t id;
+};
+#define PENDING_MAX 4
+
+/* The prompt in flight; open until AGENT_TURN_DONE is about to be told. */
+struct turn {
+	bool is_open;
+	bool was_cancelled;   /* by worker_cancel() */
+	bool timed_out;       /* turn_timeout sent the cancel */
+	bool cancelled_twice; /* the ladder's second step was taken */
+	bool has_output;
+	bool used_tool;
+	int64_t serial;
+	int64_t request_id;
+};
+
+/* What the repeat rule must know of the message that streams now. */
+struct message {
+	bool reasoning;
+	bool has_id;          /* a chunk with a message id came */
+	unsigned chunks;      /* chunks without an id so far */
+	size_t len;
+	uint64_t hash;
+};
+
+/* A line that came before session/new was answered. */
+struct early {
+	struct list node;
+	size_t len;
+	char line[];
+};
+
+struct worker {
+	/* as given */
+	int64_t serial;
+	char *label;          /* "worker 17 4c1e…/qwen" */
+	char **argv;
+	char *path;           /* PATH of the agent's environment, or NULL */
+	char *cwd;
+	char *capabilities;   /* spec's overrides, JSON or NULL */
+	char *mcp_servers;    /* JSON or NULL */
+	enum permission_mode permission_mode;
+	int64_t start_timeout;
+	int64_t turn_timeout;
+	int64_t cancel_timeout;
+	worker_event_fn *on_event;
+	void *ctx;
+	struct ev_loop *loop;
+
+	/* life */
+	enum worker_state state; /* written by worker_set_state() alone */
+	struct child *child;
+	struct limit start_limit;
+	struct limit turn_limit;
+	struct limit cancel_limit;
+	ev_timer grace;          /* a pipe was closed: wait for the exit */
+	ev_timer kick;           /* never runs: fed to tell queued things */
+	const char *grace_reason;
+	char *end_reason;        /* why it was stopped, NULL: it was not */
+	bool was_planned;
+	bool is_ready;
+	bool has_failed;         /* AGENT_FAILED was told */
+	bool is_paused;
+	int64_t spawn_at;
+	int64_t opened_at;       /* when session/new was sent */
+	int64_t initialize_ms;
+	int64_t last_active;
+
+	/* pipes */
+	ev_io in_watcher;
+	ev_io err_watcher;
+	ev_io out_watcher;
+	bool in_open;
+	bool err_open;
+	bool out_open;
+	struct ndjson in;
+	struct buf out;          /* what stdin could not take yet … */
+	size_t out_at;           /* … from this offset */
+	size_t prompt_len;       /* of the last prompt, for the queue's bound */
+	struct ring *err_ring;
+
+	/* protocol */
+	int64_t last_id;
+	struct pending pending[PENDING_MAX];
+	bool initialized;
+	unsigned messages;       /* valid ones */
+	unsigned noise;          /* lines that were none */
+	unsigned strays;         /* errors and batches that belong nowhere */
+	char *first_noise;
+	json_t *init_result;     /* until READY */
+	json_t *auth_methods;    /* of initialize's answer, NULL: none */
+	char *session_id;
+	size_t session_id_len;
+	bool offers_read;        /* fs/read_text_file was offered */
+	bool offers_write;
+	struct list early;
+	unsigned early_count;
+	size_t early_bytes;
+	unsigned early_dropped;
+	bool is_replaying;       /* early lines are told now */
+	bool saw_foreign;        /* another session's update was logged */
+
+	/* turn */
+	struct turn turn;
+	struct message message;
+	struct tool_calls *tools;
+	struct buf text;         /* the chunk at hand, reused */
+	struct buf message_id;
+
+	/* permissions */
+	struct list asks;        /* struct ask: open, or settled and not told */
+	unsigned open_asks;
+	int64_t last_ask;
+};
+
+/* worker.c */
+void worker_set_state(struct worker *w, enum worker_state s);
+void worker_tell(struct worker *w, const struct agent_event *ev);
+/* Has queued things told from the loop, soon. */
+void worker_kick(struct worker *w);
+/*
+ * The agent can't be used any more: ends it, and tells AGENT_FAILED (before
+ * READY) or ends the turn in flight. reason is for end_reason, error for
+ * people. Does nothing when it is being stopped already.
+ */
+void worker_give_up(struct worker *w, const char *code, const char *reason,
+    const char *error, bool at_once);
+/* A pipe was closed: unless the exit follows within 500 ms, give up. */
+void worker_expect_exit(struct worker *w, const char *reason);
+static inline bool
+worker_is_live(const struct worker *w)
+{
+	return w->state < WORKER_STOPPING;
+}
+
+/* io.c */
+void io_init(struct worker *w);
+void io_open(struct worker *w);
+/* Offers w->out to the agent; never blocks. */
+void io_flush(struct worker *w);
+size_t io_queued(const struct worker *w);
+void io_close_stdin(struct worker *w);
+/* Starts or stops reading stdout as is_paused says. */
+void io_pause(struct worker *w);
+/* The process has ended: reads what is left, then closes all. */
+void io_drain(struct worker *w);
+void io_free(struct worker *w);
+
+/* rpc.c */
+void rpc_line(struct worker *w, const char *line, size_t len);
+/* Sends a request; params is JSON text on one line. Returns its id. */
+int64_t rpc_request(struct worker *w, enum request_kind kind,
+    const char *method, const char *params);
+void rpc_notify(struct worker *w, const char *method, const char *params);
+void rpc_result(struct worker *w, const char *id, const char *result);
+void rpc_error(struct worker *w, const char *id, int code,
+    const char *message);
+/* JSON text that may have line breaks between its tokens, without them. */
+void rpc_add_json(struct buf *b, const char *json);
+
+/* answer.c */
+void answer_request(struct worker *w, const struct envelope *m);
+
+/* session.c */
+void handshake_initialize(struct worker *w);
+void handshake_on_initialize(struct worker *w, const struct envelope *m);
+void handshake_on_new(struct worker *w, const struct envelope *m);
+/* Keeps a line for after READY; bounded. */
+void handshake_keep(struct worker *w, const char *line, size_t len);
+void handshake_on_timeout(struct worker *w);
+void handshake_free(struct worker *w);
+
+/* turn.c */
+void prompt_on_answer(struct worker *w, const struct envelope *m);
+/* Ends the turn in flight without an answer. */
+void prompt_fail(struct worker *w, const char *code, const char *error);
+void prompt_on_timeout(struct worker *w);
+/* True: another step was taken, wait as long again. */
+bool prompt_on_cancel_timeout(struct worker *w);
+
+/* ask.c */
+void ask_on_request(struct worker *w, const struct envelope *m);
+/* The agent withdraws request_id. False: it names no open permission. */
+bool ask_on_withdrawn(struct worker *w, const json_t *request_id);
+/* Settles all that are open as cancelled; they are told later. */
+void ask_cancel_all(struct worker *w);
+/* Tells what was settled and forgets it. From the loop only. */
+void ask_tell_settled(struct worker *w);
+void ask_free(struct worker *w);
+
+/* update.c */
+/* The hot path. False: the line is none of its. */
+bool update_scan(struct worker *w, const char *line, size_t len);
+void update_on_notification(struct worker *w, const struct envelope *m);
+/* Merges a tool call's state and marks the turn; NULL when it has no id. */
+const struct agent_tool *update_merge_tool(struct worker *w, json_t *tool);
+
+/* words.c; what returns text leaves it to the caller to free */
+/* The last lines of stderr: "; stderr ends with: …", "" when it was silent. */
+char *words_stderr(const struct worker *w);
+char *words_exit(const struct child_exit *x);     /* "exit code 3" */
+char *words_missing(const struct worker *w, const struct child_exit *x);
+/* How to log in, from initialize's authMethods; "" when it named none. */
+char *words_auth_hint(const struct worker *w, const json_t *methods);
+void words_clean(char *text); /* control characters become spaces */
+
+#endif
