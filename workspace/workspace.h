@@ -97,4 +97,13 @@ typedef void working_copy_snapshot_fn(void *ctx, const struct err *e,
 void working_copy_snapshot(struct working_copy *wc,
     working_copy_snapshot_fn *done, void *ctx);
 
+/*
+ * Removes the worktree and all files of the session, and its branch unless
+ * something was committed on it. Nothing may run in it any more. Objects in
+ * the private repository stay. Afterwards there is nothing left to do with wc
+ * but to free it or to make it anew.
+ */
+void working_copy_remove(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx);
+
 #endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Makes a session's copy of a project, so that a crash at any point leaves
+ * either a complete copy or one that the next attempt makes anew.
+ *
+ * A git project gets a worktree without files ("worktree add --no-checkout");
+ * the files come through the private repository, whose configuration no agent
+ * can write, and the worktree's own index is a copy of the private one. After
+ * that nothing here reads the worktree's .git again. A folder that is no
+ * repository, or has no commit, becomes a commit in the private repository.
+ *
+ * Must never know: records, inotify. Read on in workspace/take.c.
+ */
+#include "workspace/make.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "workspace/git.h"
+#include "workspace/project.h"
+#include "workspace/take.h"
+
+#define NAMES_MAX 99
+
+static bool
+is_folder(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static struct take
+take_of(const struct make *m)
+{
+	return (struct take){ .folder = m->place.worktree,
+		.repository = m->place.repository, .index = m->place.index,
+		.stale_file = m->place.stale_file };
+}
+
+static int
+copy_file(const char *from, const char *to, struct err *e)
+{
+	char *tmp = xasprintf("%s.hearth", to);
+	int in = open(from, O_RDONLY | O_CLOEXEC);
+	int out = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+	    O_NOFOLLOW, 0644);
+	ssize_t n = in < 0 || out < 0 ? -1 : 1;
+
+	while (n > 0)
+		n = sendfile(out, in, NULL, 1 << 20);
+	if (n == 0 && rename(tmp, to) < 0)
+		n = -1;
+	if (n < 0) {
+		fail(e, "cannot write %s: %s", to, strerror(errno));
+		unlink(tmp);
+	}
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+	free(tmp);
+	return n < 0 ? -1 : 0;
+}
+
+/*
+ * The worktree's own index, from the private one. The worktree's .git is read
+ * here, just after git has written it and before any agent has been there.
+ */
+static int
+give_index(const struct make *m, struct err *e)
+{
+	char *link = xasprintf("%s/.git", m->place.worktree), *line, *to;
+	int rc;
+
+	place_read(link, &line, 1);
+	if (line && strncmp(line, "gitdir: ", 8) == 0) {
+		to = xasprintf("%s/index", line + 8);
+		rc = copy_file(m->place.index, to, e);
+		free(to);
+	} else {
+		rc = fail(e, "git wrote no gitdir into %s", link);
+	}
+	free(line);
+	free(link);
+	return rc;
+}
+
+/* The commit at a branch's tip, NULL: no such branch. */
+static char *
+tip_of(const struct project *p, const char *branch)
+{
+	struct git g = { .folder = p->path };
+	char *ref = xasprintf("refs/heads/%s", branch);
+	char *tip = git_line(&g, GIT_ARGS("rev-parse", "-q", "--verify", ref),
+	    NULL, NULL);
+
+	free(ref);
+	return tip;
+}
+
+/* Git forgets a worktree whose folder is gone, if it knows it at all. */
+static void
+unregister(const struct make *m, const struct project *p)
+{
+	struct git g = { .folder = p->path };
+
+	git_run(&g, GIT_ARGS("worktree", "remove", "-f", "-f",
+	    m->place.worktree), NULL, NULL, NULL);
+}
+
+/* Twice forced: over what a half-made worktree left registered or locked. */
+static int
+add_worktree(const struct make *m, const struct project *p, const char *how,
+    const char *branch, const char *commit, struct err *e)
+{
+	struct git g = { .folder = p->path };
+
+	if (!how)
+		return git_run(&g, GIT_ARGS("worktree", "add", "-f", "-f",
+		    "--no-checkout", m->place.worktree, branch),
+		    NULL, NULL, e);
+	return git_run(&g, GIT_ARGS("worktree", "add", "-f", "-f",
+	    "--no-checkout", "--no-track", how, branch, m->place.worktree,
+	    commit), NULL, NULL, e);
+}
+
+/*
+ * Adds it on the first free name of hearth/4c1e2f3a, hearth/4c1e2f3a-2, …; a
+ * name that a half-made copy of this session took, and nobody has committed
+ * on since, is free.
+ */
+static int
+add_on_free_branch(const struct make *m, const struct project *p,
+    struct copy *c, struct err *e)
+{
+	char *made[2], *name = NULL;
+	int rc = -1;
+
+	place_read(m->place.making_file, made, 2);
+	fail(e, "the project has %d branches named hearth/%.8s already",
+	    NAMES_MAX, m->session);
+	for (int i = 1; rc < 0 && i <= NAMES_MAX; i++) {
+		char *tip;
+		bool is_ours;
+
+		free(name);
+		name = i == 1 ? xasprintf("hearth/%.8s", m->session) :
+		    xasprintf("hearth/%.8s-%d", m->session, i);
+		tip = tip_of(p, name);
+		is_ours = tip && made[1] && strcmp(made[0], name) == 0 &&
+		    strcmp(made[1], tip) == 0;
+		free(tip);
+		if (tip && !is_ours)
+			continue;
+		if (place_write(m->place.making_file, GIT_ARGS(name, c->base),
+		    e) < 0)
+			break;
+		rc = add_worktree(m, p, is_ours ? "-B" : "-b", name, c->base,
+		    e);
+		if (rc < 0 && !strstr(e->text, "already exists"))
+			break;
+	}
+	free(made[0]);
+	free(made[1]);
+	free(c->branch);
+	c->branch = rc == 0 ? xstrdup(name) : NULL;
+	free(name);
+	return rc;
+}
+
+static int
+make_worktree(const struct make *m, const struct project *p, struct copy *c,
+    struct err *e)
+{
+	struct take t = take_of(m);
+
+	c->base = project_commit(p, m->branch, e);
+	if (!c->base || add_on_free_branch(m, p, c, e) < 0)
+		return -1;
+	return take_out(&t, c->base, e) < 0 ? -1 : give_index(m, e);
+}
+
+static int
+make_folder(const char *path, struct err *e)
+{
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return fail(e, "cannot make the folder %s: %s", path,
+		    strerror(errno));
+	return 0;
+}
+
+/* The folder's files as a commit that is the same for the same files. */
+static char *
+import(const struct make *m, const struct project *p, struct err *e)
+{
+	char *index = xasprintf("%s.import", m->place.index);
+	struct take t = { .folder = p->path, .index = index,
+		.repository = m->place.repository,
+		.stale_file = m->place.stale_file };
+	struct git g = { .repository = m->place.repository,
+		.date = "1970-01-01T00:00:00+0000" };
+	char *tree, *commit = NULL;
+
+	unlink(index);
+	tree = take_tree(&t, NULL, e);
+	if (tree)
+		commit = git_line(&g, GIT_ARGS("commit-tree", "-m",
+		    "The folder as it was", tree), NULL, e);
+	unlink(index);
+	free(index);
+	free(tree);
+	return commit;
+}
+
+static int
+make_folder_copy(const struct make *m, const struct project *p,
+    struct copy *c, struct err *e)
+{
+	struct take t = take_of(m);
+	size_t n = strlen(p->path);
+
+	if (strncmp(m->place.repository, p->path, n) == 0 &&
+	    m->place.repository[n] == '/')
+		return fail(e, "hearthd's state_dir lies in it: it cannot be "
+		    "copied");
+	c->base = import(m, p, e);
+	if (!c->base || make_folder(m->place.worktree, e) < 0)
+		return -1;
+	return take_out(&t, c->base, e);
+}
+
+static int
+make_anew(const struct make *m, const struct project *p, struct copy *c,
+    struct err *e)
+{
+	unlink(m->place.tree_file);
+	unlink(m->place.index);
+	if (place_remove(m->place.worktree, e) < 0)
+		return -1;
+	if (p->is_git && access(m->place.making_file, F_OK) == 0)
+		unregister(m, p);
+	return p->is_git ? make_worktree(m, p, c, e) :
+	    make_folder_copy(m, p, c, e);
+}
+
+/* The copy was made and worked in, but its folder is gone. */
+static int
+restore(const struct make *m, const struct project *p, struct copy *c,
+    struct err *e)
+{
+	struct take t = take_of(m);
+	char *tip;
+	int rc;
+
+	if (!p->is_git)
+		return make_folder(m->place.worktree, e) < 0 ? -1 :
+		    take_out(&t, c->base, e);
+	tip = c->branch ? tip_of(p, c->branch) : NULL;
+	if (tip)
+		rc = add_worktree(m, p, NULL, c->branch, NULL, e);
+	else if (c->branch)
+		rc = add_worktree(m, p, "-b", c->branch, c->base, e);
+	else
+		rc = add_on_free_branch(m, p, c, e);
+	if (rc == 0)
+		rc = take_out(&t, tip ? tip : c->base, e);
+	free(tip);
+	return rc < 0 ? -1 : give_index(m, e);
+}
+
+static int
+check_base(const struct make *m, const struct copy *c, struct err *e)
+{
+	struct git g = { .repository = m->place.repository };
+	char *what = xasprintf("%s^{tree}", c->base);
+	int rc = git_run(&g, GIT_ARGS("cat-file", "-e", what), NULL, NULL,
+	    NULL);
+
+	free(what);
+	return rc == 0 ? 0 : fail(e, "the commit %s that the copy began with "
+	    "is gone from the project", c->base);
+}
+
+static void
+free_project(struct project *p)
+{
+	free(p->path);
+	free(p->objects);
+	free(p->format);
+	free(p->head);
+}
+
+static int
+make_with(const struct make *m, const struct project *p, bool is_known,
+    struct copy *c, struct err *e)
+{
+	struct err why;
+	int rc = project_open_repository(p, m->place.repository, &why);
+
+	if (rc == 0 && is_known)
+		rc = check_base(m, c, &why);
+	if (rc == 0 && !is_known)
+		rc = make_anew(m, p, c, &why);
+	else if (rc == 0 && !is_folder(m->place.worktree))
+		rc = restore(m, p, c, &why);
+	if (rc == 0)
+		rc = place_write(m->place.copy_file, GIT_ARGS(c->base,
+		    c->branch ? c->branch : ""), &why);
+	if (rc == 0)
+		unlink(m->place.making_file);
+	return rc == 0 ? 0 : fail(e, "project %s: %.900s", m->project,
+	    why.text);
+}
+
+/* What is known of the copy; false when it was never completed. */
+static bool
+recall(const struct make *m, struct copy *c)
+{
+	char *line[2];
+
+	place_read(m->place.copy_file, line, 2);
+	c->base = m->base ? xstrdup(m->base) : xstrdup(line[0]);
+	c->branch = line[1] && *line[1] ? xstrdup(line[1]) : NULL;
+	free(line[0]);
+	free(line[1]);
+	return c->base != NULL;
+}
+
+int
+make_copy(const struct make *m, struct copy *c, struct err *e)
+{
+	bool is_known = recall(m, c);
+	struct project p;
+	int rc;
+
+	rc = project_look(m->project, &p, e);
+	if (rc == 0)
+		rc = make_with(m, &p, is_known, c, e);
+	free_project(&p);
+	return rc;
+}
+
+int
+make_remove(const struct make *m, struct err *e)
+{
+	struct copy c;
+	struct project p;
+
+	recall(m, &c);
+	if (place_remove(m->place.worktree, e) < 0)
+		return -1;
+	/* A project that is gone has nothing left to be tidied. */
+	if (project_look(m->project, &p, NULL) == 0 && p.is_git && c.branch) {
+		struct git g = { .folder = p.path };
+		char *ref = xasprintf("refs/heads/%s", c.branch);
+
+		unregister(m, &p);
+		git_run(&g, GIT_ARGS("update-ref", "-d", ref, c.base), NULL,
+		    NULL, NULL);
+		free(ref);
+	}
+	free_project(&p);
+	unlink(m->place.index);
+	unlink(m->place.tree_file);
+	unlink(m->place.stale_file);
+	unlink(m->place.making_file);
+	unlink(m->place.copy_file);
+	free(c.branch);
+	free(c.base);
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Makes, takes up again and removes a session's copy of a project.
+ *
+ * Blocking: for hearth-worktree alone.
+ */
+#ifndef HEARTH_MAKE_H
+#define HEARTH_MAKE_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "workspace/place.h"
+
+struct make {
+	struct place place;
+	const char *project;   /* as configured */
+	const char *session;
+	const char *branch;    /* the project's default branch, NULL: HEAD */
+	const char *base;      /* of a copy made earlier, NULL: none */
+};
+
+/* What a copy is; all to be freed. */
+struct copy {
+	char *branch;          /* NULL: not a git worktree */
+	char *base;            /* commit */
+};
+
+/*
+ * Makes it in steps, the last of which writes place.copy_file: a copy without
+ * that file is half made and is made anew, unless base says that somebody has
+ * worked in it already.
+ */
+int make_copy(const struct make *m, struct copy *c, struct err *e);
+/*
+ * Removes the worktree and all that is the session's own. The branch goes
+ * too, unless something was committed on it.
+ */
+int make_remove(const struct make *m, struct err *e);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names below state_dir, the session's lock, small files written by rename,
+ * and the removal of a folder that an agent has filled: by folder descriptor,
+ * so that no symbolic link put there meanwhile leads out of it.
+ *
+ * Must never know: git. Read on in workspace/make.c.
+ */
+#include "workspace/place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+
+/* Deeper trees than this are not ours to walk. */
+#define DEPTH_MAX 1000
+
+static int
+make_folder(const char *path, struct err *e)
+{
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	return fail(e, "cannot make the folder %s: %s", path, strerror(errno));
+}
+
+static int
+lock_session(struct place *p, const char *path, struct err *e)
+{
+	p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (p->lock < 0)
+		return fail(e, "cannot open %s: %s", path, strerror(errno));
+	while (flock(p->lock, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return fail(e, "cannot lock %s: %s", path,
+			    strerror(errno));
+	return 0;
+}
+
+int
+place_open(struct place *p, const char *state_dir, const char *session,
+    long long project, const char *worktree, struct err *e)
+{
+	char *trees = xasprintf("%s/worktrees", state_dir);
+	char *own = xasprintf("%s/snapshots", state_dir);
+	char *base = xasprintf("%s/%s", own, session);
+	char *lock = xasprintf("%s.lock", base);
+	int rc = -1;
+
+	p->lock = -1;
+	p->worktree = worktree ? xstrdup(worktree) :
+	    xasprintf("%s/%s", trees, session);
+	p->repository = xasprintf("%s/%lld.git", own, project);
+	p->index = xasprintf("%s.index", base);
+	p->copy_file = xasprintf("%s.copy", base);
+	p->making_file = xasprintf("%s.making", base);
+	p->tree_file = xasprintf("%s.tree", base);
+	p->stale_file = xasprintf("%s.stale", base);
+	if (make_folder(trees, e) == 0 && make_folder(own, e) == 0)
+		rc = lock_session(p, lock, e);
+	free(trees);
+	free(own);
+	free(base);
+	free(lock);
+	return rc;
+}
+
+void
+place_close(struct place *p)
+{
+	if (p->lock >= 0)
+		close(p->lock);
+	free(p->worktree);
+	free(p->repository);
+	free(p->index);
+	free(p->copy_file);
+	free(p->making_file);
+	free(p->tree_file);
+	free(p->stale_file);
+	*p = (struct place){ .lock = -1 };
+}
+
+bool
+place_read(const char *path, char *lines[], int n)
+{
+	FILE *f = fopen(path, "re");
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t len;
+
+	memset(lines, 0, (size_t)n * sizeof *lines);
+	if (!f)
+		return false;
+	for (int i = 0; i < n && (len = getline(&line, &size, f)) > 0; i++)
+		lines[i] = xmemdupz(line,
+		    (size_t)len - (line[len - 1] == '\n'));
+	free(line);
+	fclose(f);
+	return true;
+}
+
+int
+place_write(const char *path, const char *const *lines, struct err *e)
+{
+	char *tmp = xasprintf("%s.%d", path, (int)getpid());
+	FILE *f = fopen(tmp, "we");
+	bool good = f != NULL;
+
+	for (; good && *lines; lines++)
+		good = fprintf(f, "%s\n", *lines) > 0;
+	good = good && fflush(f) == 0 && fdatasync(fileno(f)) == 0;
+	if (f && fclose(f) != 0)
+		good = false;
+	if (good && rename(tmp, path) < 0)
+		good = false;
+	if (!good) {
+		fail(e, "cannot write %s: %s", path, strerror(errno));
+		unlink(tmp);
+	}
+	free(tmp);
+	return good ? 0 : -1;
+}
+
+static int remove_entry(int folder, const char *name, int depth);
+
+/* Empties an open folder, which it closes. */
+static int
+empty(int fd, int depth)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *d;
+	int rc = 0, why = 0;
+
+	if (!dir) {
+		close(fd);
+		return -1;
+	}
+	while (rc == 0 && (d = readdir(dir)) != NULL)
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			rc = remove_entry(fd, d->d_name, depth);
+	why = errno;
+	closedir(dir);
+	errno = why;
+	return rc;
+}
+
+/* A folder without write permission (a module cache) is given it. */
+static int
+open_folder(int folder, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(folder, name, flags);
+
+	if (fd < 0 && errno == EACCES) {
+		struct stat st;
+
+		/* chmod follows links; what is a folder is none. */
+		if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode) && fchmodat(folder, name, 0700, 0) == 0)
+			fd = openat(folder, name, flags);
+	}
+	if (fd >= 0)
+		fchmod(fd, 0700);
+	return fd;
+}
+
+static int
+remove_entry(int folder, const char *name, int depth)
+{
+	int fd;
+
+	if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -1;
+	if (depth > DEPTH_MAX) {
+		errno = ELOOP;
+		return -1;
+	}
+	fd = open_folder(folder, name);
+	if (fd < 0 || empty(fd, depth + 1) < 0)
+		return -1;
+	return unlinkat(folder, name, AT_REMOVEDIR);
+}
+
+int
+place_remove(const char *path, struct err *e)
+{
+	if (remove_entry(AT_FDCWD, path, 0) == 0 || errno == ENOENT)
+		return 0;
+	return fail(e, "cannot remove %s: %s", path, strerror(errno));
+}

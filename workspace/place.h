@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a session's things lie below state_dir, and small files there.
+ *
+ * All names are made of the session's uuid and the project's number, so two
+ * sessions never share one but the project's private repository.
+ *
+ * Blocking: for hearth-worktree alone.
+ */
+#ifndef HEARTH_PLACE_H
+#define HEARTH_PLACE_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct place {
+	char *worktree;
+	char *repository;   /* the project's private bare repository */
+	char *index;        /* private index */
+	char *copy_file;    /* written last: the copy is complete */
+	char *making_file;  /* written first: what a half-made one began with */
+	char *tree_file;    /* the tree whose changes were told last */
+	char *stale_file;   /* the index knows times too fresh to be trusted */
+	int lock;           /* held while this process works on the session */
+};
+
+/*
+ * Makes the folders and waits for another helper of this session to end.
+ * worktree is NULL or where an earlier copy lies. place_close() in any case.
+ */
+int place_open(struct place *p, const char *state_dir, const char *session,
+    long long project, const char *worktree, struct err *e);
+void place_close(struct place *p);
+
+/*
+ * A small file of lines: fills at most n of them, each to be freed, the rest
+ * NULL; false when there is no such file.
+ */
+bool place_read(const char *path, char *lines[], int n);
+/* Replaces it at once or not at all; lines end with NULL. */
+int place_write(const char *path, const char *const *lines, struct err *e);
+
+/* Removes a folder and all below it, following no link. */
+int place_remove(const char *path, struct err *e);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a project's folder is, and the project's private repository: a bare
+ * one below state_dir whose configuration nobody else writes, which borrows
+ * the project's objects.
+ *
+ * Blocking: for hearth-worktree alone.
+ */
+#ifndef HEARTH_PROJECT_H
+#define HEARTH_PROJECT_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct project {
+	char *path;        /* real path */
+	bool is_git;       /* a repository by itself, with a commit */
+	bool is_bare;
+	char *objects;     /* NULL unless git */
+	char *format;      /* "sha1" */
+	char *head;        /* commit, NULL unless is_git */
+};
+
+/* Errors speak of the project by its path. */
+int project_look(const char *path, struct project *p, struct err *e);
+/* The commit that branch (NULL: HEAD) stands for; freed by the caller. */
+char *project_commit(const struct project *p, const char *branch,
+    struct err *e);
+/* Makes the private repository when it is not there. */
+int project_open_repository(const struct project *p, const char *repository,
+    struct err *e);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the helper program hearth-worktree says on its stdout: records.
+ *
+ *   <decimal length> ':' <type> <field> NUL <field> NUL … <last field> NUL
+ *
+ * The length counts from the type to the last NUL. Only the last field may
+ * hold NUL bytes itself. Types and their fields:
+ *
+ *   C  path, branch ("" none), base commit      the copy is there
+ *   W  watch descriptors in decimal, with spaces between
+ *   D  "1" whole or "0", why not                all folders were walked
+ *   T  tree before, tree now
+ *   F  operation, old oid, new oid, old mode, new mode ("" none), path, diff
+ *   N  note for the log
+ *   Z                                           the end: all was said
+ *
+ * Must never know: who reads or writes it.
+ */
+#ifndef HEARTH_RECORD_H
+#define HEARTH_RECORD_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+
+#define RECORD_FIELDS 7
+/* More than the largest diff and the longest path together. */
+#define RECORD_MAX (2u << 20)
+
+struct record {
+	char type;
+	size_t n;                         /* fields, the last one included */
+	const char *field[RECORD_FIELDS]; /* each ends with a NUL */
+	size_t last_len;                  /* length of field[n - 1] */
+};
+
+void record_add(struct buf *out, const struct record *r);
+/*
+ * Reads the record at the beginning of p[0..n). Returns the bytes it takes,
+ * 0 when it is not all there yet, -1 when this is no record. r->field points
+ * into p.
+ */
+long record_next(const char *p, size_t n, struct record *r);
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session's working copy, as the daemon sees it: which tree was told last,
+ * whether anything moved since, and the one operation under way.
+ *
+ * A copy has at most one operation; its result is handed over when the helper
+ * and all it started are gone, as the last thing that happens, so the callback
+ * may free the copy or begin the next operation.
+ *
+ * Must never know: how git is run (workspace/git.c), agents, PostgreSQL.
+ */
+#include "workspace/workspace.h"
+
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "workspace/helper.h"
+#include "workspace/watch.h"
+
+/* A write through a mapping or a hard link escapes inotify: ask git anew. */
+#define TREE_TRUSTED_MS (10 * 60 * 1000)
+/* A first checkout or a tree of a very large project takes minutes. */
+#define LIMIT_MS (15 * 60 * 1000)
+
+struct workspace {
+	struct ev_loop *loop;
+	char *state_dir;
+	struct watches *watches;
+};
+
+enum operation { NONE, MAKING, SNAPSHOT, REMOVING };
+
+struct working_copy {
+	struct workspace *ws;
+	char *label;             /* "session 4c1e2f3a", for the log */
+	char *session;
+	int64_t project_id;
+	char *project_path, *default_branch;
+	char *path, *branch, *base;
+	char *tree;              /* told last; NULL before it was made */
+	int64_t tree_began;      /* when it was about to be taken */
+	bool is_fresh;           /* tree is what was there then */
+	struct watch *watch;
+
+	enum operation operation;
+	struct helper *helper;
+	int64_t began;
+	char *next_tree;
+	bool next_is_fresh;
+	struct file_change *changes;
+	size_t n_changes, room;
+	working_copy_made_fn *made; /* also: removed */
+	working_copy_snapshot_fn *taken;
+	void *ctx;
+};
+
+struct workspace *
+workspace_new(struct ev_loop *loop, const char *state_dir)
+{
+	struct workspace *ws = xcalloc(1, sizeof *ws);
+
+	ws->loop = loop;
+	ws->state_dir = xstrdup(state_dir);
+	ws->watches = watches_new(loop);
+	return ws;
+}
+
+void
+workspace_free(struct workspace **wsp)
+{
+	struct workspace *ws = *wsp;
+
+	if (!ws)
+		return;
+	watches_free(&ws->watches);
+	free(ws->state_dir);
+	free(ws);
+	*wsp = NULL;
+}
+
+struct working_copy *
+working_copy_new(struct workspace *ws, const struct working_copy_spec *spec)
+{
+	struct working_copy *wc = xcalloc(1, sizeof *wc);
+
+	wc->ws = ws;
+	wc->label = xasprintf("session %.8s", spec->session);
+	wc->session = xstrdup(spec->session);
+	wc->project_id = spec->project_id;
+	wc->project_path = xstrdup(spec->project_path);
+	wc->default_branch = xstrdup(spec->default_branch);
+	wc->path = xstrdup(spec->path);
+	wc->base = xstrdup(spec->base_commit);
+	wc->watch = watch_new(ws->watches);
+	return wc;
+}
+
+static void
+free_changes(struct file_change *changes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free((char *)changes[i].path);
+		free((char *)changes[i].diff);
+		free((char *)changes[i].old_oid);
+		free((char *)changes[i].new_oid);
+		free((char *)changes[i].old_mode);
+		free((char *)changes[i].new_mode);
+	}
+	free(changes);
+}
+
+void
+working_copy_free(struct working_copy **wcp)
+{
+	struct working_copy *wc = *wcp;
+
+	if (!wc)
+		return;
+	helper_free(&wc->helper);
+	watch_free(&wc->watch);
+	free_changes(wc->changes, wc->n_changes);
+	free(wc->label);
+	free(wc->session);
+	free(wc->project_path);
+	free(wc->default_branch);
+	free(wc->path);
+	free(wc->branch);
+	free(wc->base);
+	free(wc->tree);
+	free(wc->next_tree);
+	free(wc);
+	*wcp = NULL;
+}
+
+const char *
+working_copy_path(const struct working_copy *wc)
+{
+	return wc->path;
+}
+
+const char *
+working_copy_branch(const struct working_copy *wc)
+{
+	return wc->branch;
+}
+
+const char *
+working_copy_base(const struct working_copy *wc)
+{
+	return wc->base;
+}
+
+bool
+working_copy_is_clean(struct working_copy *wc)
+{
+	return wc->operation == NONE && wc->tree && wc->is_fresh &&
+	    clock_ms() - wc->tree_began < TREE_TRUSTED_MS &&
+	    watch_is_quiet(wc->watch);
+}
+
+static void
+replace(char **where, const char *with)
+{
+	free(*where);
+	*where = with && *with ? xstrdup(with) : NULL;
+}
+
+static const char *
+or_null(const char *s)
+{
+	return *s ? xstrdup(s) : NULL;
+}
+
+static char *
+repaired(const char *s, size_t n)
+{
+	struct buf out = { 0 };
+
+	utf8_repair(s, n, true, &out);
+	return buf_take(&out);
+}
+
+static void
+add_change(struct working_copy *wc, const struct record *r)
+{
+	struct file_change *c;
+
+	if (wc->n_changes == wc->room) {
+		wc->room = wc->room ? 2 * wc->room : 16;
+		wc->changes = xrealloc(wc->changes,
+		    wc->room * sizeof *wc->changes);
+	}
+	c = &wc->changes[wc->n_changes++];
+	c->operation = r->field[0][0];
+	c->old_oid = or_null(r->field[1]);
+	c->new_oid = or_null(r->field[2]);
+	c->old_mode = or_null(r->field[3]);
+	c->new_mode = or_null(r->field[4]);
+	c->path = repaired(r->field[5], strlen(r->field[5]));
+	c->diff = repaired(r->field[6], r->last_len);
+}
+
+static void
+add_watches(struct working_copy *wc, const char *wds)
+{
+	char *end;
+
+	for (long wd; (wd = strtol(wds, &end, 10)) > 0 && end != wds; wds = end)
+		watch_add(wc->watch, (int)wd);
+}
+
+static void
+on_record(void *ctx, const struct record *r)
+{
+	struct working_copy *wc = ctx;
+
+	switch (r->type) {
+	case 'C':
+		replace(&wc->path, r->field[0]);
+		replace(&wc->branch, r->field[1]);
+		replace(&wc->base, r->field[2]);
+		break;
+	case 'W':
+		add_watches(wc, r->field[0]);
+		break;
+	case 'D':
+		watch_end(wc->watch, r->field[0][0] == '1');
+		if (r->field[0][0] != '1')
+			log_info(wc->label, "not watched as a whole, so git "
+			    "decides what changed: %s", r->field[1]);
+		break;
+	case 'T':
+		/* A copy taken up again: the tree before is still to be
+		 * told from, so what was missed comes with the next one. */
+		replace(&wc->next_tree, r->field[
+		    wc->operation == MAKING ? 0 : 1]);
+		wc->next_is_fresh = wc->operation == SNAPSHOT ||
+		    strcmp(r->field[0], r->field[1]) == 0;
+		break;
+	case 'F':
+		add_change(wc, r);
+		break;
+	case 'N':
+		log_debug(wc->label, "%s", r->field[0]);
+		break;
+	default:
+		MUST(!"a record that record_next() does not know");
+	}
+}
+
+/* Everything of the operation leaves wc before anybody is told. */
+static void
+on_end(void *ctx, const struct err *e)
+{
+	struct working_copy *wc = ctx;
+	enum operation operation = wc->operation;
+	struct file_change *changes = wc->changes;
+	size_t n = wc->n_changes;
+
+	helper_free(&wc->helper);
+	wc->operation = NONE;
+	wc->changes = NULL;
+	wc->n_changes = wc->room = 0;
+	if (!e && wc->next_tree) {
+		free(wc->tree);
+		wc->tree = wc->next_tree;
+		wc->next_tree = NULL;
+		wc->is_fresh = wc->next_is_fresh;
+		wc->tree_began = wc->began;
+	} else if (e) {
+		wc->is_fresh = false;
+		watch_end(wc->watch, false);
+		replace(&wc->next_tree, NULL);
+	}
+	if (operation == REMOVING && !e)
+		replace(&wc->tree, NULL);
+	if (operation == SNAPSHOT)
+		wc->taken(wc->ctx, e, e ? NULL : changes, e ? 0 : n);
+	else
+		wc->made(wc->ctx, e);
+	free_changes(changes, n);
+}
+
+static void
+add_option(char ***args, const char *name, const char *value)
+{
+	if (!value || !*value)
+		return;
+	strv_add(args, name);
+	strv_add(args, value);
+}
+
+static void
+begin(struct working_copy *wc, enum operation operation, const char *verb)
+{
+	static const struct helper_callbacks cb = {
+		.record = on_record, .end = on_end,
+	};
+	char *id = xasprintf("%lld", (long long)wc->project_id);
+	char **args = NULL;
+	int fd = watches_fd(wc->ws->watches);
+	bool walks = operation != REMOVING && fd >= 0 &&
+	    (operation == MAKING || watch_needs_walk(wc->watch));
+
+	MUST(wc->operation == NONE);
+	wc->operation = operation;
+	strv_add(&args, verb);
+	add_option(&args, "--state", wc->ws->state_dir);
+	add_option(&args, "--session", wc->session);
+	add_option(&args, "--project-id", id);
+	add_option(&args, "--project", wc->project_path);
+	add_option(&args, "--branch", wc->default_branch);
+	add_option(&args, "--path", wc->path);
+	add_option(&args, "--base", wc->base);
+	add_option(&args, "--tree", wc->tree);
+	if (walks)
+		strv_add(&args, "--watch");
+	wc->began = clock_ms();
+	watch_begin(wc->watch, walks);
+	wc->helper = helper_start(wc->ws->loop, wc->label, args,
+	    walks ? fd : -1, LIMIT_MS, &cb, wc);
+	strv_free(&args);
+	free(id);
+}
+
+void
+working_copy_make(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx)
+{
+	wc->made = done;
+	wc->ctx = ctx;
+	begin(wc, MAKING, "create");
+}
+
+void
+working_copy_snapshot(struct working_copy *wc, working_copy_snapshot_fn *done,
+    void *ctx)
+{
+	MUST(wc->tree != NULL);
+	wc->taken = done;
+	wc->ctx = ctx;
+	begin(wc, SNAPSHOT, "snapshot");
+}
+
+void
+working_copy_remove(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx)
+{
+	wc->made = done;
+	wc->ctx = ctx;
+	begin(wc, REMOVING, "remove");
+}

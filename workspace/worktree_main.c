@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hearth-worktree: all walks over files and all git, outside the daemon.
+ *
+ *   create    make the session's copy or take it up again, watch, take a tree
+ *   snapshot  watch, take a tree, tell what changed since the one before
+ *   remove    remove the copy
+ *
+ * Says records on stdout (workspace/record.h) and, when it fails, one line on
+ * stderr. Watching comes before the tree: what changes while the tree is
+ * taken is seen by the watch, so nothing falls between.
+ *
+ * Must never know: the daemon, agents, PostgreSQL. Read on in
+ * workspace/make.c, workspace/take.c, workspace/changes.c.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "workspace/changes.h"
+#include "workspace/make.h"
+#include "workspace/say.h"
+#include "workspace/take.h"
+#include "workspace/walk.h"
+
+#define INOTIFY_FD 3
+
+struct order {
+	const char *state, *session, *project_id, *project, *branch, *path;
+	const char *base, *tree;
+	bool watches;
+};
+
+static const struct option options[] = {
+	{ "state", required_argument, NULL, 's' },
+	{ "session", required_argument, NULL, 'i' },
+	{ "project-id", required_argument, NULL, 'n' },
+	{ "project", required_argument, NULL, 'p' },
+	{ "branch", required_argument, NULL, 'b' },
+	{ "path", required_argument, NULL, 'f' },
+	{ "base", required_argument, NULL, 'c' },
+	{ "tree", required_argument, NULL, 't' },
+	{ "watch", no_argument, NULL, 'w' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int
+parse(int argc, char **argv, struct order *o)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 's': o->state = optarg; break;
+		case 'i': o->session = optarg; break;
+		case 'n': o->project_id = optarg; break;
+		case 'p': o->project = optarg; break;
+		case 'b': o->branch = optarg; break;
+		case 'f': o->path = optarg; break;
+		case 'c': o->base = optarg; break;
+		case 't': o->tree = optarg; break;
+		case 'w': o->watches = true; break;
+		default: return -1;
+		}
+	}
+	/* They become parts of file names. */
+	return o->state && o->session && o->project_id && o->project &&
+	    strlen(o->session) >= 8 &&
+	    strspn(o->session, "0123456789abcdefABCDEF-") ==
+	    strlen(o->session) &&
+	    strspn(o->project_id, "0123456789-") == strlen(o->project_id) ?
+	    0 : -1;
+}
+
+static struct take
+take_of(const struct place *p)
+{
+	return (struct take){ .folder = p->worktree,
+		.repository = p->repository, .index = p->index,
+		.stale_file = p->stale_file };
+}
+
+/* The tree whose changes were told last counts, whatever is there now. */
+static int
+say_first_tree(const struct place *p, const char *base, struct err *e)
+{
+	struct take t = take_of(p);
+	char *now = take_tree(&t, base, e), *before;
+	int rc = now ? 0 : -1;
+
+	place_read(p->tree_file, &before, 1);
+	if (now && !before)
+		rc = place_write(p->tree_file,
+		    (const char *const[]){ now, NULL }, e);
+	if (rc == 0)
+		SAY('T', before ? before : now, now);
+	free(before);
+	free(now);
+	return rc;
+}
+
+static int
+create(const struct order *o, struct make *m, struct err *e)
+{
+	struct copy c = { 0 };
+	int rc = make_copy(m, &c, e);
+
+	if (rc == 0) {
+		SAY('C', m->place.worktree, c.branch ? c.branch : "", c.base);
+		if (o->watches)
+			walk_watch(INOTIFY_FD, m->place.worktree);
+		rc = say_first_tree(&m->place, c.base, e);
+	}
+	free(c.branch);
+	free(c.base);
+	return rc;
+}
+
+static int
+snapshot(const struct order *o, struct make *m, struct err *e)
+{
+	struct take t = take_of(&m->place);
+	char *now;
+	int rc;
+
+	if (!o->base || !o->tree)
+		return fail(e, "snapshot needs --base and --tree");
+	if (o->watches)
+		walk_watch(INOTIFY_FD, m->place.worktree);
+	now = take_tree(&t, o->base, e);
+	if (!now)
+		return -1;
+	rc = changes_say(m->place.repository, o->base, o->tree, now, e);
+	if (rc == 0)
+		rc = place_write(m->place.tree_file,
+		    (const char *const[]){ now, NULL }, e);
+	if (rc == 0)
+		SAY('T', o->tree, now);
+	free(now);
+	return rc;
+}
+
+static int
+obey(const char *verb, const struct order *o, struct err *e)
+{
+	struct make m = { .project = o->project, .session = o->session,
+		.branch = o->branch, .base = o->base };
+	int rc = place_open(&m.place, o->state, o->session,
+	    atoll(o->project_id), o->path, e);
+
+	if (rc < 0)
+		;
+	else if (strcmp(verb, "create") == 0)
+		rc = create(o, &m, e);
+	else if (strcmp(verb, "snapshot") == 0)
+		rc = snapshot(o, &m, e);
+	else if (strcmp(verb, "remove") == 0)
+		rc = make_remove(&m, e);
+	else
+		rc = fail(e, "unknown command \"%s\"", verb);
+	place_close(&m.place);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct order o = { 0 };
+	struct err e = { "" };
+
+	umask(022);
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2 || parse(argc - 1, argv + 1, &o) < 0) {
+		fprintf(stderr, "usage: hearth-worktree create|snapshot|remove"
+		    " --state DIR --session UUID --project-id N --project DIR"
+		    " [--branch B] [--path DIR] [--base COMMIT] [--tree TREE]"
+		    " [--watch]\n");
+		return 64;
+	}
+	if (o.watches)
+		fcntl(INOTIFY_FD, F_SETFD, FD_CLOEXEC);
+	if (obey(argv[1], &o, &e) < 0) {
+		say_flush();
+		fprintf(stderr, "%s\n", *e.text ? e.text :
+		    "git failed without a word");
+		return 1;
+	}
+	say('Z', NULL, 0);
+	say_flush();
+	return 0;
+}
