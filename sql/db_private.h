@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of struct db share: db.c (life, callbacks, end), db_start.c
+ * (from a connected writer to a registered node), db_ask.c (questions on the
+ * other connection). Nobody else includes this.
+ */
+#ifndef HEARTH_DB_PRIVATE_H
+#define HEARTH_DB_PRIVATE_H
+
+#include <ev.h>
+
+#include "sql/conn.h"
+#include "sql/db.h"
+#include "sql/recorder_private.h"
+
+struct db {
+	struct ev_loop *loop;
+	const struct db_callbacks *cb;
+	void *ctx;
+	char *conninfo, *node_name, *version, *project_roots;
+	struct recorder *recorder;
+	struct conn *writer;        /* NULL: conninfo made no sense */
+	struct conn *asker;
+	bool writer_ready, asker_ready;
+	bool asker_started;         /* it comes back by itself from then on */
+	bool is_up;                 /* up() was told, and no down() since */
+	bool was_up;
+	bool is_fatal;              /* told; nothing is tried any more */
+	char bad_conninfo[1024];
+	struct ev_timer complain;   /* tells bad_conninfo from the loop */
+	/* db_start.c */
+	int64_t node, epoch;        /* 0: never registered */
+	int lock_pid;               /* server process that had our lock last */
+	int holder_pid;             /* who has it now, when we have not */
+	int64_t lock_since;         /* clock_ms() of the first refusal, 0 none */
+	struct ev_timer lock_again;
+	/* db_ask.c */
+	struct list asks;           /* under way */
+	struct list claims_waiting; /* for reserved ids */
+	int64_t claims;             /* numbers them */
+	int64_t reserved[128];      /* execution ids for cold claims */
+	int n_reserved;
+	bool is_reserving;
+	/* of claims whose answers were lost; NULL: none */
+	char **lost_sessions, **lost_executions;
+	int asker_pid;              /* server process that they went to */
+	/* db_close() */
+	bool is_closing;
+	struct ev_timer limit;
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+};
+
+/* db.c */
+void db_fatal(struct db *db, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void db_writer_ready(struct db *db);
+void db_asker_ready(struct db *db);
+
+/* db_start.c: from connected to ready. */
+void start_writer(struct db *db);
+void start_asker(struct db *db);
+
+/* db_ask.c: what came on hearth_work; the questions at a loss, at the end. */
+void on_work(void *ctx, const char *channel, const char *payload);
+void ask_refuse_waiting(struct db *db);
+void ask_free_all(struct db *db);
+
+#endif

@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What each record_*() means: which events, which statement with which
+ * parameters, which notification. One function here is one file in
+ * sql/statements, whose header comment numbers the parameters.
+ *
+ * Times are sent as an age in milliseconds, so that only the server's clock
+ * counts, however long the item waited. Must never know: when or how it is
+ * sent (recorder.c, flush.c).
+ */
+#include "sql/recorder_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "sql/statement.h"
+
+/* More text than this is a new event, whatever it is neighbour of. */
+enum { TEXT_EVENT_BYTES = 64 * 1024 };
+
+static struct item *
+statement(struct recorder *r, struct chat_log *log, const char *name)
+{
+	struct item *it = item_new(r, log, ITEM_STATEMENT);
+
+	it->statement = statement_find(name);
+	return it;
+}
+
+static void
+add(struct item *it, const char *s)
+{
+	MUST(it->n < ITEM_PARAMS);
+	it->param[it->n++] = xstrdup(s);
+}
+
+static void
+add_json(struct item *it, const char *s)
+{
+	it->json |= 1u << it->n;
+	add(it, s);
+}
+
+static void
+add_int(struct item *it, int64_t n)
+{
+	MUST(it->n < ITEM_PARAMS);
+	it->param[it->n++] = xasprintf("%" PRId64, n);
+}
+
+/* below: what means "not known" */
+static void
+add_known(struct item *it, int64_t n, int64_t below)
+{
+	if (n < below)
+		add(it, NULL);
+	else
+		add_int(it, n);
+}
+
+static void
+add_bool(struct item *it, bool b)
+{
+	add(it, b ? "t" : "f");
+}
+
+static void
+add_age(struct item *it)
+{
+	it->age = it->n;
+	add(it, NULL);
+}
+
+static void
+number_item(struct item *it)
+{
+	it->seq = ++it->chat->last_seq;
+	add_int(it, it->seq);
+}
+
+static void
+add_member(struct buf *b, const char *name, const char *value)
+{
+	buf_printf(b, "%s\"%s\":", b->len > 1 ? "," : "", name);
+	if (value)
+		buf_json(b, value, strlen(value));
+	else
+		buf_adds(b, "null");
+}
+
+/* id 0: none. */
+static void
+note_status(struct item *it, const char *what, const char *chat,
+    const char *agent, int64_t id, const char *status)
+{
+	struct buf b = { 0 };
+
+	buf_addc(&b, '{');
+	add_member(&b, "what", what);
+	add_member(&b, "chat", chat);
+	add_member(&b, "agent", agent);
+	if (id)
+		buf_printf(&b, ",\"id\":%" PRId64, id);
+	else
+		buf_adds(&b, ",\"id\":null");
+	add_member(&b, "status", status);
+	buf_addc(&b, '}');
+	it->note_kind = NOTE_STATUS;
+	it->note = buf_take(&b);
+}
+
+static bool
+same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool
+joins(const struct item *it, int64_t turn, const char *agent, bool reasoning,
+    const char *message_id, size_t len)
+{
+	return it && it->turn == turn && it->reasoning == reasoning &&
+	    it->group == it->chat->r->group && same(it->agent, agent) &&
+	    same(it->message_id, message_id) &&
+	    it->text.len + len <= TEXT_EVENT_BYTES;
+}
+
+/* The first text of a turn, or of a chat after silence, does not wait. */
+static bool
+is_first(const struct chat_log *log, int64_t turn)
+{
+	return log->text_turn != turn ||
+	    clock_ms() - log->written_at >= log->r->interval;
+}
+
+void
+record_text(struct chat_log *log, int64_t turn, const char *agent,
+    bool reasoning, const char *message_id, const char *text, size_t len,
+    bool repaired)
+{
+	struct recorder *r = log->r;
+	struct item *it = log->open_text;
+	bool urgent;
+
+	if (log->is_fenced || len == 0)
+		return;
+	if (joins(it, turn, agent, reasoning, message_id, len)) {
+		buf_add(&it->text, text, len);
+		it->repaired |= repaired;
+		it->size += len;
+		r->bytes += len;
+		return;
+	}
+	/* A second event in the queue makes nobody wait less. */
+	urgent = !it && is_first(log, turn);
+	it = item_new(r, log, ITEM_TEXT);
+	it->turn = turn;
+	it->agent = xstrdup(agent);
+	it->message_id = xstrdup(message_id);
+	it->reasoning = reasoning;
+	it->repaired = repaired;
+	it->seq = ++log->last_seq;
+	buf_add(&it->text, text, len);
+	log->text_turn = turn;
+	item_queue(r, it, urgent);
+}
+
+void
+record_event(struct chat_log *log, int64_t turn, const char *agent,
+    const char *kind, const char *payload, size_t len, bool repaired)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = item_new(log->r, log, ITEM_EVENT);
+	it->turn = turn;
+	it->agent = xstrdup(agent);
+	it->event = xstrdup(kind);
+	it->repaired = repaired;
+	it->seq = ++log->last_seq;
+	if (payload)
+		buf_add(&it->text, payload, len);
+	else
+		buf_adds(&it->text, "{}");
+	item_queue(log->r, it, true);
+}
+
+void
+record_turn_started(struct chat_log *log, int64_t turn, const char *agent)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "turn_started");
+	add_age(it);
+	add(it, log->chat);
+	number_item(it);
+	add_int(it, turn);
+	add(it, agent);
+	log->started_turn = turn;
+	log->started_seq = it->seq;
+	item_queue(log->r, it, false);
+}
+
+void
+record_turn_running(struct chat_log *log, int64_t turn, const char *agent,
+    int64_t execution_id, bool warm)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "turn_running");
+	add_age(it);
+	add_int(it, turn);
+	add_known(it, execution_id, 1);
+	add_bool(it, warm);
+	note_status(it, "turn", log->chat, agent, turn, "running");
+	item_queue(log->r, it, true);
+}
+
+void
+record_turn_requeued(struct chat_log *log, int64_t turn, const char *agent,
+    const char *error, int64_t not_before_ms)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "turn_requeued");
+	add_age(it);
+	add_int(it, turn);
+	add(it, error);
+	add_int(it, not_before_ms);
+	note_status(it, "turn", log->chat, agent, turn, "queued");
+	item_queue(log->r, it, true);
+}
+
+void
+record_turn_status(struct chat_log *log, int64_t turn, const char *status)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "turn_status");
+	add_int(it, turn);
+	add(it, status);
+	note_status(it, "turn", log->chat, NULL, turn, status);
+	item_queue(log->r, it, true);
+}
+
+static void
+record_turn_ended(struct chat_log *log, int64_t turn, const char *agent,
+    const struct turn_end *end)
+{
+	struct buf b = { 0 };
+
+	buf_addc(&b, '{');
+	add_member(&b, "status", end->status);
+	add_member(&b, "stop_reason", end->stop_reason);
+	if (end->end_reason)
+		add_member(&b, "end_reason", end->end_reason);
+	if (end->error)
+		add_member(&b, "error", end->error);
+	if (end->error_code)
+		add_member(&b, "error_code", end->error_code);
+	if (end->cancelled_by)
+		add_member(&b, "cancelled_by", end->cancelled_by);
+	if (end->input_tokens >= 0)
+		buf_printf(&b, ",\"input_tokens\":%" PRId64,
+		    end->input_tokens);
+	if (end->output_tokens >= 0)
+		buf_printf(&b, ",\"output_tokens\":%" PRId64,
+		    end->output_tokens);
+	if (end->suspicious)
+		buf_adds(&b, ",\"suspicious\":true");
+	buf_addc(&b, '}');
+	record_event(log, turn, agent, "turn_ended", b.data, b.len, false);
+	buf_free(&b);
+}
+
+static struct item *
+end_statement(struct chat_log *log, const char *name, int64_t turn,
+    const struct turn_end *end)
+{
+	struct item *it = statement(log->r, log, name);
+
+	add_age(it);
+	add_int(it, turn);
+	add(it, end->status);
+	add(it, end->stop_reason);
+	add(it, end->end_reason);
+	add(it, end->error);
+	add(it, end->error_code);
+	add(it, end->cancelled_by);
+	return it;
+}
+
+void
+record_turn_end(struct chat_log *log, int64_t turn, const char *agent,
+    const struct turn_end *end)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	record_begin(log->r);
+	record_turn_ended(log, turn, agent, end);
+	it = end_statement(log, "turn_end", turn, end);
+	add_known(it, end->input_tokens, 0);
+	add_known(it, end->output_tokens, 0);
+	add_bool(it, end->suspicious);
+	add(it, end->agent_status);
+	/* Where its events begin and end; 0: it began before we did. */
+	add_int(it, log->started_turn == turn ? log->started_seq : 0);
+	add_int(it, log->last_seq);
+	note_status(it, "turn", log->chat, agent, turn, end->status);
+	item_queue(log->r, it, true);
+	record_end(log->r);
+}
+
+void
+record_queued_turn_end(struct chat_log *log, int64_t turn, const char *agent,
+    const struct turn_end *end)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	record_begin(log->r);
+	record_turn_ended(log, turn, agent, end);
+	it = end_statement(log, "queued_turn_end", turn, end);
+	note_status(it, "turn", log->chat, agent, turn, end->status);
+	item_queue(log->r, it, true);
+	record_end(log->r);
+}
+
+void
+record_agent_session(struct chat_log *log, const char *agent,
+    const struct agent_session_row *row)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "agent_session");
+	add_age(it);
+	add(it, log->chat);
+	add(it, agent);
+	add_int(it, log->r->last_node);
+	add(it, row->status);
+	add(it, row->end_reason);
+	add(it, row->agent_session_id);
+	add(it, row->resumed_by);
+	add_json(it, row->offers);
+	add(it, row->config_hash);
+	add(it, row->last_error);
+	add(it, row->last_error_code);
+	add_int(it, row->pid);
+	add_known(it, row->crash_count, 0);
+	add_int(it, row->backoff_ms);
+	if (row->status)
+		note_status(it, "agent", log->chat, agent, 0, row->status);
+	item_queue(log->r, it, true);
+}
+
+void
+record_agent_update(struct chat_log *log, const char *agent,
+    const char *kind, const char *payload)
+{
+	struct item *it;
+
+	if (log->is_fenced || !payload)
+		return;
+	it = statement(log->r, log, "agent_update");
+	add(it, log->chat);
+	add(it, agent);
+	add(it, kind);
+	add_json(it, payload);
+	item_queue(log->r, it, true);
+}
+
+void
+record_execution_start(struct chat_log *log, int64_t execution,
+    const char *agent, int64_t pid, int64_t spawn_ms, const char *origin)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "execution_start");
+	add_age(it);
+	add_int(it, execution);
+	add(it, log->chat);
+	add(it, agent);
+	add_int(it, log->r->last_node);
+	add_int(it, pid);
+	add_known(it, spawn_ms, 0);
+	add(it, origin);
+	item_queue(log->r, it, true);
+}
+
+void
+record_execution_ready(struct chat_log *log, int64_t execution,
+    int64_t initialize_ms, int64_t session_ms)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "execution_ready");
+	add_int(it, execution);
+	add_known(it, initialize_ms, 0);
+	add_known(it, session_ms, 0);
+	item_queue(log->r, it, true);
+}
+
+void
+record_execution_end(struct chat_log *log, int64_t execution, int exit_code,
+    int term_signal, const char *end_reason, int64_t peak_rss_kb,
+    const char *stderr_tail)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "execution_end");
+	add_age(it);
+	add_int(it, execution);
+	add_known(it, exit_code, 0);
+	add_known(it, term_signal, 1);
+	add(it, end_reason);
+	add_known(it, peak_rss_kb, 1);
+	add(it, stderr_tail);
+	item_queue(log->r, it, true);
+}
+
+void
+record_tool_call(struct chat_log *log, int64_t turn, const char *agent,
+    const struct tool_call_row *row)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "tool_call");
+	add_age(it);
+	add(it, log->chat);
+	add_known(it, turn, 1);
+	add(it, agent);
+	add(it, row->tool_call_id);
+	add(it, row->title);
+	add(it, row->kind);
+	add(it, row->status);
+	add_bool(it, row->is_final);
+	add_json(it, row->raw_input);
+	add_json(it, row->raw_output);
+	add_json(it, row->content);
+	add_json(it, row->locations);
+	add_int(it, log->last_seq);
+	item_queue(log->r, it, true);
+}
+
+void
+record_permission(struct chat_log *log, int64_t turn, const char *agent,
+    int64_t execution, int64_t serial, const char *tool_call_id,
+    const char *tool_call, const char *options)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "permission");
+	add_age(it);
+	add(it, log->chat);
+	number_item(it);
+	add_known(it, turn, 1);
+	add(it, agent);
+	add_int(it, execution);
+	add_int(it, serial);
+	add(it, tool_call_id);
+	add_json(it, tool_call);
+	add_json(it, options);
+	it->note_kind = NOTE_PERMISSION;
+	it->note_execution = execution;
+	it->note_serial = serial;
+	item_queue(log->r, it, true);
+}
+
+void
+record_permission_end(struct chat_log *log, int64_t turn, const char *agent,
+    int64_t execution, int64_t serial, const char *status,
+    const char *option_id, const char *answered_by)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "permission_end");
+	add_age(it);
+	add(it, log->chat);
+	number_item(it);
+	add_known(it, turn, 1);
+	add(it, agent);
+	add_int(it, execution);
+	add_int(it, serial);
+	add(it, status);
+	add(it, option_id);
+	add(it, answered_by);
+	it->note_kind = NOTE_PERMISSION;
+	it->note_execution = execution;
+	it->note_serial = serial;
+	item_queue(log->r, it, true);
+}
+
+void
+record_worktree(struct chat_log *log, const char *path, const char *branch,
+    const char *base_commit)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "worktree");
+	add_age(it);
+	add(it, log->session);
+	add(it, path);
+	add(it, branch);
+	add(it, base_commit);
+	add_int(it, log->r->last_node);
+	item_queue(log->r, it, true);
+}
+
+static const char *
+operation_name(char operation)
+{
+	switch (operation) {
+	case 'c':
+		return "create";
+	case 'e':
+		return "edit";
+	case 'd':
+		return "delete";
+	default:
+		MUST(operation == '=');
+		return NULL;
+	}
+}
+
+void
+record_change(struct chat_log *log, int64_t turn, const char *agent,
+    const struct change_row *row)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "change");
+	add_age(it);
+	add(it, log->chat);
+	number_item(it);
+	add_known(it, turn, 1);
+	add(it, agent);
+	add(it, row->path);
+	add(it, operation_name(row->operation));
+	add(it, row->diff);
+	add(it, row->old_oid);
+	add(it, row->new_oid);
+	add(it, row->old_mode);
+	add(it, row->new_mode);
+	it->note_kind = NOTE_CHANGE;
+	it->note = xstrdup(row->path);
+	item_queue(log->r, it, true);
+}
+
+void
+record_command(struct recorder *r, int64_t command, const char *status,
+    const char *error_code, const char *error)
+{
+	struct item *it = statement(r, NULL, "command_end");
+
+	add_age(it);
+	add_int(it, command);
+	add(it, status);
+	add(it, error_code);
+	add(it, error);
+	note_status(it, "command", NULL, NULL, command, status);
+	item_queue(r, it, true);
+}
+
+void
+record_heartbeat(struct recorder *r, bool draining)
+{
+	struct item *it;
+
+	/* While PostgreSQL is away one of them is enough, and none is best. */
+	if (!r->conn)
+		return;
+	it = statement(r, NULL, "heartbeat");
+	add_int(it, r->node);
+	add_int(it, r->epoch);
+	add_bool(it, draining);
+	item_queue(r, it, true);
+}

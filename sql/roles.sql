@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Who may do what, from nothing: everything that was granted before is taken
+-- back first, so that a right which is not in this file does not exist. Run
+-- last, as hearth_owner; the roles exist (sql/migrate_access.c makes them).
+--
+--   hearth_app     applications: the functions, and reading. Of agents it sees
+--                  no command, launcher, env and mcp_servers.
+--   hearth_admin   also edits the registry and the projects, which is to run
+--                  code as the user of hearthd.
+--   hearth_daemon  what hearthd's statements need: it reads everything,
+--                  inserts and updates, and deletes nothing.
+
+revoke all on schema hearth from public, hearth_app, hearth_admin,
+	hearth_daemon;
+revoke all on all tables in schema hearth from public, hearth_app,
+	hearth_admin, hearth_daemon;
+revoke all on all sequences in schema hearth from public, hearth_app,
+	hearth_admin, hearth_daemon;
+-- Not from hearth_daemon: functions that are its alone are granted where they
+-- are made. Taking a table's rights takes those on its columns too.
+revoke all on all functions in schema hearth from public, hearth_app,
+	hearth_admin;
+
+grant usage on schema hearth to hearth_app, hearth_admin, hearth_daemon;
+
+-- Reading
+
+grant select on all tables in schema hearth to hearth_admin, hearth_daemon;
+-- By name, so that a new table is closed to applications until it is here.
+grant select on
+	hearth.projects, hearth.sessions, hearth.session_owners, hearth.chats,
+	hearth.agent_sessions, hearth.executions, hearth.turns, hearth.events,
+	hearth.messages, hearth.tool_calls, hearth.permission_requests,
+	hearth.worktrees, hearth.pending_changes, hearth.artifacts,
+	hearth.participants, hearth.nodes, hearth.commands,
+	hearth.schema_migrations,
+	hearth.pool, hearth.queue, hearth.active_turns, hearth.agent_list,
+	hearth.agent_session_status, hearth.pending_permissions,
+	hearth.turn_latency, hearth.spawn_latency, hearth.warm_hit_rate,
+	hearth.crashes, hearth.usage_by_agent, hearth.usage_by_chat,
+	hearth.warnings, hearth.files_changed, hearth.pending_review,
+	hearth.node_status, hearth.worktree_status
+	to hearth_app;
+grant select (name, tenant, title, enabled, paused, warm, spares,
+	permission_mode, idle_timeout, created_at) on hearth.agents to hearth_app;
+
+grant execute on function
+	hearth.no_such(text, text, text),
+	hearth.is_alive(timestamptz),
+	hearth.brief(interval),
+	hearth.schema_version(),
+	hearth.turn_latency(interval),
+	hearth.spawn_latency(interval)
+	to hearth_app, hearth_admin, hearth_daemon;
+grant execute on function
+	hearth.history(uuid, integer, integer),
+	hearth.turn_object(hearth.turns),
+	hearth.last_messages(uuid, integer),
+	hearth.events_since(uuid, bigint, integer),
+	hearth.poll(jsonb)
+	to hearth_app, hearth_admin;
+
+-- Asking
+
+grant execute on function
+	hearth.open_session(text, text, uuid),
+	hearth.open_chat(uuid, text, uuid),
+	hearth.rename_session(uuid, text),
+	hearth.rename_chat(uuid, text),
+	hearth.submit(uuid, text, text, jsonb, text, text, text, text, text),
+	hearth.follow_up(uuid, text, jsonb, text, text, text, text, text),
+	hearth.cancel(bigint, text),
+	hearth.answer_permission(bigint, text, text),
+	hearth.close_agent(uuid, text, text),
+	hearth.reset_agent(uuid, text, text),
+	hearth.close_chat(uuid, text),
+	hearth.archive_session(uuid, text),
+	hearth.join_chat(uuid, text),
+	hearth.leave_chat(uuid, text)
+	to hearth_app, hearth_admin;
+
+-- Editing the registry and the projects
+
+grant execute on function hearth.add_project(text, text) to hearth_admin;
+grant insert, update, delete on hearth.agents, hearth.projects
+	to hearth_admin;
+grant usage on sequence hearth.projects_id_seq to hearth_admin;
+
+-- The daemon
+
+grant insert, update on
+	hearth.nodes,
+	hearth.session_owners,
+	hearth.agent_sessions,
+	hearth.executions,
+	hearth.events,
+	hearth.messages,
+	hearth.tool_calls,
+	hearth.permission_requests,
+	hearth.worktrees,
+	hearth.pending_changes,
+	hearth.artifacts
+	to hearth_daemon;
+grant update on
+	hearth.turns,
+	hearth.chats,
+	hearth.sessions,
+	hearth.commands,
+	hearth.participants
+	to hearth_daemon;
+grant usage on all sequences in schema hearth to hearth_daemon;

@@ -1,0 +1,26 @@
+-- Everything that running the claimed turn needs; behind claim, in the same
+-- transaction, so that chat_last_seq is what the owner before us left.
+-- $1 number of the claim, $2 node
+select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
+	t.status = 'running' as is_running, t.exclusive as is_exclusive,
+	t.execution_id, t.prompt, t.model, t.mode_id, c.last_seq as chat_last_seq,
+	p.id as project_id, p.path as project_path, p.default_branch,
+	w.path as worktree_path, w.base_commit,
+	a.launcher || a.command as command,
+	array(select e.key || coalesce('=' || e.value, '')
+		from jsonb_each_text(a.env) e order by e.key) as env,
+	a.mcp_servers, a.client_capabilities, a.permission_mode,
+	coalesce((extract(epoch from a.idle_timeout) * 1000)::bigint, -1)
+		as idle_timeout,
+	md5(concat(a.command, a.env, a.mcp_servers, a.launcher,
+		a.client_capabilities, a.permission_mode)) as config_hash
+from hearth.turns t
+	join hearth.chats c on c.id = t.chat_id
+	join hearth.sessions s on s.id = t.session_id
+	join hearth.projects p on p.id = s.project_id
+	join hearth.agents a on a.name = t.agent
+	left join hearth.worktrees w on w.session_id = t.session_id
+		and (w.node_id is null or w.node_id = $2::bigint)
+where t.id = case split_part(current_setting('hearth.claimed', true), ':', 1)
+	when $1::text then nullif(split_part(
+		current_setting('hearth.claimed', true), ':', 2), '')::bigint end

@@ -1,0 +1,1 @@
+select hearth.schema_version() as version

@@ -1,0 +1,44 @@
+-- The pending commands that are for this node: of its own sessions, of those
+-- that nobody alive has (they become its own), and of no session.
+-- $1 node, $2 epoch
+with mine as (
+	select c.id, c.session_id, s.id is null as is_free, s.tenant,
+		o.node_id is not distinct from $1::bigint
+			and o.epoch is not distinct from $2::bigint as is_held
+	from hearth.commands c
+		left join hearth.sessions s on s.id = c.session_id
+		left join hearth.projects p on p.id = s.project_id
+		left join hearth.session_owners o on o.session_id = s.id
+		left join hearth.nodes n on n.id = o.node_id
+	where c.status = 'pending'
+		and (p.node_id is null or p.node_id = $1::bigint)
+		and (o.node_id is null or o.node_id = $1::bigint
+			or n.heartbeat_at is null
+			or n.heartbeat_at < now() - interval '60 s')
+	order by c.id limit 200
+	for update of c skip locked
+), taken as (
+	insert into hearth.session_owners as o (session_id, tenant, node_id, epoch)
+	select distinct m.session_id, m.tenant, $1::bigint, $2::bigint
+	from mine m where not m.is_free and not m.is_held
+	on conflict (session_id) do update set node_id = excluded.node_id,
+		epoch = excluded.epoch
+	where o.node_id = excluded.node_id or not exists (
+		select from hearth.nodes n where n.id = o.node_id
+			and n.heartbeat_at >= now() - interval '60 s')
+	returning session_id
+), command as (
+	update hearth.commands c set status = 'running', node_id = $1::bigint
+	from mine m where c.id = m.id and (m.is_free or m.is_held
+		or m.session_id in (select t.session_id from taken t))
+	returning c.*
+)
+select c.id, c.kind, c.session_id as session, c.chat_id as chat, c.agent,
+	c.turn_id as turn, t.status as turn_status, c.requested_by,
+	c.args ->> 'reason' as reason, c.args ->> 'option_id' as option_id,
+	q.execution_id, q.serial
+from command c
+	left join hearth.turns t on t.id = c.turn_id
+	left join hearth.permission_requests q
+		on q.id = (c.args ->> 'request')::bigint
+order by c.id
