@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The `hearth` client: a table of its commands, one file each. Everything that
+ * they do goes through the SQL contract, so whatever they can do an
+ * application can do as well.
+ *
+ * Must never know: hearthd's insides, what any command does.
+ */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unversioned"
+#endif
+
+static const struct command {
+	const char *name;
+	cli_command *run;
+	const char *usage;
+	const char *summary;
+} commands[] = {
+	{ "init", cli_init, "init",
+	    "create or upgrade the schema and the registry of agents" },
+	{ "run", cli_run, "run -a AGENT [-p PROJECT | --chat CHAT] "
+	    "[--model M] [--mode M] PROMPT",
+	    "submit a prompt, stream the answer, show the changes" },
+	{ "status", cli_status, "status",
+	    "nodes, warm agents, running and queued turns" },
+	{ "agents", cli_agents, "agents [list | add NAME [--env K=V]... "
+	    "[--title T] [--permission ask|allow|deny] -- COMMAND ARG... | "
+	    "remove NAME | enable NAME | disable NAME | test NAME]",
+	    "the registry of agents" },
+	{ "turns", cli_turns, "turns [-n COUNT] [CHAT]",
+	    "the latest turns and what became of them" },
+	{ "events", cli_events, "events [-f] [--since SEQ] CHAT",
+	    "what happened in a chat; -f: and what happens" },
+	{ "cancel", cli_cancel, "cancel TURN", "cancel a turn" },
+	{ "approve", cli_approve, "approve [REQUEST OPTION]",
+	    "answer an agent's question, or list what is asked" },
+	{ "changes", cli_changes, "changes [list [CHAT] | show ID]",
+	    "changed files that wait for a decision" },
+	{ "doctor", cli_doctor, "doctor [--state-dir DIR]",
+	    "check this machine and the database" },
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void
+print_help(void)
+{
+	puts("usage: hearth [-d CONNINFO] COMMAND [ARGUMENT...]\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		printf("  %-9s %s\n", commands[i].name, commands[i].summary);
+	puts("\n  -d, --database CONNINFO   the database; else "
+	    "$HEARTH_DATABASE, else hearthd's own\n"
+	    "  -h, --help                this, or after COMMAND how it is "
+	    "called\n"
+	    "  -V, --version             the version");
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int
+wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 ||
+		    strcmp(argv[i], "-h") == 0)
+			return 1;
+	return 0;
+}
+
+static int
+run_command(struct cli *cli, int argc, char **argv)
+{
+	const struct command *c = find_command(argv[0]);
+
+	if (c == NULL)
+		return cli_usage("no command \"%s\"; see hearth --help",
+		    argv[0]);
+	if (wants_help(argc, argv)) {
+		printf("usage: hearth %s\n%s\n", c->usage, c->summary);
+		return 0;
+	}
+	return c->run(cli, argc, argv);
+}
+
+/* Options before the command; POSIXLY ordered, so that its own are left. */
+static int
+parse_global(struct cli *cli, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "database", required_argument, NULL, 'd' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	cli_begin();
+	while ((c = getopt_long(argc, argv, "+d:hV", longs, NULL)) != -1)
+		switch (c) {
+		case 'd':
+			cli->database = optarg;
+			break;
+		case 'h':
+			print_help();
+			return 0;
+		case 'V':
+			puts("hearth " PACKAGE_VERSION);
+			return 0;
+		default:
+			return cli_usage("unknown option %s, or its value is "
+			    "missing; see hearth --help", argv[optind - 1]);
+		}
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli cli = { NULL };
+	int status;
+
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
+	status = parse_global(&cli, argc, argv);
+	if (status == -1 && optind == argc)
+		status = cli_usage("which command? See hearth --help");
+	if (status == -1)
+		status = run_command(&cli, argc - optind, argv + optind);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0)
+		status = cli_fail("could not write all output");
+	return status;
+}

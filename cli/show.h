@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Results of statements as tables on stdout. */
+#ifndef HEARTH_SHOW_H
+#define HEARTH_SHOW_H
+
+#include <libpq-fe.h>
+
+/* With the columns' names as headers; numbers are aligned to the right. */
+void show_result(const PGresult *res);
+/*
+ * Runs the statement and shows its rows under "TITLE" (NULL: no title), or
+ * none (NULL: nothing at all) when there are none. 0, or CLI_FAILED after a
+ * complaint.
+ */
+int show_query(PGconn *conn, const char *title, const char *none,
+    const char *sql, int n, const char *const *values);
+
+#endif
