@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `hearth init --quiet` as a child. The connection string goes through the
+ * `hearth init` as a child. The connection string goes through the
  * environment, not the command line, where other users could read it.
  */
 #include "supervisor/schema.h"
@@ -29,16 +29,15 @@ struct schema_check {
 	struct ev_io err_io;
 	struct ev_timer retry;
 	double wait;
-	struct buf words;          /* what it said on stderr */
+	struct buf words;          /* what it said */
 	int exit_code;
 };
 
 static void run(struct schema_check *k);
 
 static void
-read_words(struct schema_check *k)
+read_words(struct schema_check *k, int fd)
 {
-	int fd = child_stderr(k->child);
 	char room[1024];
 	ssize_t n;
 
@@ -54,7 +53,7 @@ on_err_io(struct ev_loop *loop, ev_io *io, int revents)
 {
 	(void)loop;
 	(void)revents;
-	read_words(io->data);
+	read_words(io->data, io->fd);
 }
 
 static void
@@ -63,7 +62,9 @@ on_exited(struct child *c, void *ctx, const struct child_exit *x)
 	struct schema_check *k = ctx;
 
 	(void)c;
-	read_words(k);
+	read_words(k, child_stderr(k->child));
+	if (x->exit_code == 0)
+		read_words(k, child_stdout(k->child));
 	ev_io_stop(k->loop, &k->err_io);
 	k->exit_code = x->exit_code;
 	if (x->exec_errno)
@@ -82,6 +83,8 @@ on_gone(struct child *c, void *ctx)
 	while (k->words.len > 0 && k->words.data[k->words.len - 1] == '\n')
 		k->words.data[--k->words.len] = '\0';
 	if (k->exit_code == 0) {
+		if (k->words.len)
+			log_info("hearthd", "%s", k->words.data);
 		k->done(k->ctx, NULL);
 	} else if (k->exit_code == EX_TEMPFAIL) {
 		log_warning("hearthd", "%s; trying again in %.1f s",
@@ -114,8 +117,7 @@ run(struct schema_check *k)
 	char *program = child_helper_path("hearth");
 	char **env = child_environment();
 	char *database = xasprintf("HEARTH_DATABASE=%s", k->conninfo);
-	char *argv[] = { program ? program : "hearth", "init", "--quiet",
-		NULL };
+	char *argv[] = { program ? program : "hearth", "init", NULL };
 	struct child_spec spec = {
 		.label = "hearth init", .argv = argv, .pass_fd = -1,
 		.stdin_fd = -1, .ladder = NULL,
