@@ -97,8 +97,6 @@ child_raise_fd_limit(void)
 		original_nofile = soft;
 }
 
-/* ---- what a dead keeper left ---- */
-
 static bool
 is_keeper(pid_t pid)
 {
@@ -135,8 +133,6 @@ sweep(void)
 	tree_walk(getpid(), end_stray, &found);
 	return found;
 }
-
-/* ---- the end ---- */
 
 static void
 destroy(struct child *c)
@@ -237,8 +233,6 @@ on_keeper(struct ev_loop *loop, ev_io *io, int events)
 	settle(c);
 }
 
-/* ---- news from the keeper ---- */
-
 static const char *
 step_name(int step)
 {
@@ -320,8 +314,6 @@ on_overdue(struct ev_loop *loop, ev_timer *t, int events)
 	    (int)c->keeper, KILL_LIMIT);
 	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
 }
-
-/* ---- the beginning ---- */
 
 /* Moves fd above HIGH_FD, or copies it there when it stays the caller's. */
 static int
@@ -527,8 +519,6 @@ child_start(struct ev_loop *loop, const struct child_spec *spec,
 	*out = c;
 	return 0;
 }
-
-/* ---- what the owner asks ---- */
 
 int
 child_stdin(const struct child *c)

@@ -74,8 +74,6 @@ struct keeper {
 	long peak_rss_kb;
 };
 
-/* ---- the child, between fork and exec ---- */
-
 static void
 give_up(int fd, enum keeper_step step)
 {
@@ -165,8 +163,6 @@ run_child(const struct spec *s, pid_t keeper, int fd)
 	give_up(fd, KEEPER_STEP_EXEC);
 }
 
-/* ---- what the daemon hears ---- */
-
 static void
 report(const struct keeper *k, const struct keeper_report *r)
 {
@@ -249,8 +245,6 @@ reap(struct keeper *k)
 	if (pid < 0 && errno == ECHILD)
 		k->has_children = false;
 }
-
-/* ---- the ladder ---- */
 
 static int
 signal_number(const char *name, size_t n)
@@ -342,8 +336,6 @@ take_order(struct keeper *k)
 		kill(k->child, o.signal);
 	}
 }
-
-/* ---- life and end ---- */
 
 static int
 until_next_rung(const struct keeper *k)
@@ -450,8 +442,6 @@ end_tree(struct keeper *k)
 	}
 	return 0;
 }
-
-/* ---- the beginning ---- */
 
 static bool
 parse_args(int argc, char **argv, struct spec *s)

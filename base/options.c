@@ -96,8 +96,6 @@ field_of(struct options *o, size_t offset)
 	return (char *)o + offset;
 }
 
-/* ---- values ---- */
-
 static const struct {
 	const char *name;
 	int64_t ms;
@@ -311,8 +309,6 @@ set_value(struct options *o, const struct option *opt, const char *value,
 	return -1;
 }
 
-/* ---- keys ---- */
-
 static size_t
 least(size_t a, size_t b)
 {
@@ -395,8 +391,6 @@ options_set(struct options *o, const char *key, const char *value,
 		return fail(e, "%s: %s: %s", where, key, why.text);
 	return 0;
 }
-
-/* ---- where they come from ---- */
 
 void
 options_init(struct options *o)
@@ -493,8 +487,6 @@ options_load(struct options *o, const char *path, struct err *e)
 	fclose(f);
 	return result;
 }
-
-/* ---- what depends on the machine ---- */
 
 static bool
 is_service_user(const struct passwd *pw)
@@ -606,8 +598,6 @@ duration_text(int64_t ms)
 	    (double)ms / (double)units[unit].ms, units[unit].name);
 	return text;
 }
-
-/* ---- the table as text ---- */
 
 /* What the default is, for people. */
 static const char *

@@ -97,22 +97,34 @@ find_packaged(int major, int *newest_seen)
 	return best;
 }
 
+/* The one on PATH, unless it is a packaged one, which was judged already. */
+static char *
+find_on_path(void)
+{
+	char *initdb = program_find("initdb", NULL);
+	char *dir = initdb != NULL ? realpath(initdb, NULL) : NULL;
+
+	free(initdb);
+	if (dir == NULL)
+		return NULL;
+	*strrchr(dir, '/') = '\0';
+	if (has_server(dir) && strncmp(dir, POSTGRES_GLOB,
+	    strcspn(POSTGRES_GLOB, "*")) != 0)
+		return dir;
+	free(dir);
+	return NULL;
+}
+
 char *
 program_postgres_dir(int major, struct err *e)
 {
 	int seen;
 	char *dir = find_packaged(major, &seen);
-	char *initdb;
 
+	if (dir == NULL)
+		dir = find_on_path();
 	if (dir != NULL)
 		return dir;
-	initdb = program_find("initdb", NULL);
-	if (initdb != NULL) {
-		*strrchr(initdb, '/') = '\0';
-		if (has_server(initdb))
-			return initdb;
-		free(initdb);
-	}
 	if (major != 0 && seen != 0)
 		fail(e, "the embedded database was made by PostgreSQL %d, but "
 		    "only %d is installed: install postgresql-%d (or upgrade "

@@ -92,7 +92,8 @@ pool_configure(struct pool *p, const struct pool_config *cfg)
 static bool
 is_live(const struct seat *s)
 {
-	return s->bucket && !s->is_leaving;
+	return s->bucket && !s->is_leaving &&
+	    worker_state(s->worker) < WORKER_STOPPING;
 }
 
 struct seat *

@@ -207,12 +207,11 @@ last_words(const struct cluster *c)
 	char *text = ring_text(c->tail, TAIL_SIZE), *line, *best = NULL;
 
 	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-		bool complains = false;
+		for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+			char *complaint = strstr(line, marks[i]);
 
-		for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
-			complains |= strstr(line, marks[i]) != NULL;
-		if (complains)
-			best = line;
+			best = complaint != NULL ? complaint : best;
+		}
 	}
 	best = xstrdup(best != NULL ? best : "");
 	free(text);

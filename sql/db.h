@@ -111,7 +111,7 @@ struct warm_seat {
  * commit; agent_sessions becomes 'active'), else to "starting"
  * (agent_sessions 'warming'). t is NULL when there is nothing to start, e
  * when the question could not be answered (asks again by itself: never; the
- * caller does after the next up). more: another turn may be startable.
+ * caller does after the next up). more: the session has other queued turns.
  */
 typedef void db_claimed_fn(void *ctx, const char *session,
     const struct claimed_turn *t, bool more, const struct err *e);

@@ -110,6 +110,7 @@ struct turn {
 	struct chat *chat;
 	int64_t id;
 	enum turn_state state;
+	bool is_exclusive;
 	char *agent;
 	char *prompt;
 	/* how its agent is launched, should it be necessary */

@@ -113,13 +113,24 @@ add_warm(void *ctx, struct seat *seat)
 	};
 }
 
+/* Then nothing can be claimed before it has ended. */
+static bool
+has_exclusive_turn(struct session *s)
+{
+	LIST_EACH(pos, tmp, &s->turns)
+		if (LIST_ITEM(pos, struct turn, in_session)->is_exclusive)
+			return true;
+	return false;
+}
+
 void
 session_claim(struct session *s)
 {
 	struct supervisor *sup = s->sup;
 	struct warm_list warm = { .n = 0 };
 
-	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost) {
+	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
+	    has_exclusive_turn(s)) {
 		s->wants_claim = true;
 		return;
 	}
@@ -152,10 +163,14 @@ on_claimed(void *ctx, const char *session, const struct claimed_turn *c,
 	struct supervisor *sup = ctx;
 	struct session *s = session_find(sup, session);
 	struct turn *t;
+	bool again;
 
 	if (!s)
 		return;
 	s->is_claiming = false;
+	/* a hint that came meanwhile, or turns behind this one */
+	again = s->wants_claim || (c && more);
+	s->wants_claim = more;
 	if (e) {
 		log_debug("hearthd", "claim in session %s: %s", session,
 		    e->text);
@@ -168,10 +183,9 @@ on_claimed(void *ctx, const char *session, const struct claimed_turn *c,
 	free(s->cancelled);
 	s->cancelled = NULL;
 	s->n_cancelled = 0;
-	if (!e && (more || s->wants_claim) && !(s->wants_claim = false))
+	if (again && !e)
 		session_claim(s);
-	else
-		session_tidy(s);
+	session_tidy(s);
 }
 
 /* ---- the end */

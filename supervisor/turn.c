@@ -96,6 +96,7 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->session = s;
 	t->chat = session_chat(s, c->chat, c->chat_last_seq);
 	t->id = c->turn;
+	t->is_exclusive = c->is_exclusive;
 	t->agent = xstrdup(c->agent);
 	t->prompt = xstrdup(c->prompt);
 	t->command = strv_copy(c->command);
@@ -147,7 +148,7 @@ on_end_durable(void *ctx)
 
 	t->waits--;
 	turn_forget(t);
-	if (!s->is_lost && !s->sup->is_draining)
+	if (s->wants_claim)
 		session_claim(s);
 	session_tidy(s);
 }
@@ -414,6 +415,13 @@ turn_settle(struct turn *t, const struct agent_event *ev)
 	copy_tree_after(t);
 }
 
+static bool
+has_code(const struct turn *t, const char *code)
+{
+	return t->outcome.error_code &&
+	    strcmp(t->outcome.error_code, code) == 0;
+}
+
 static void
 fill_end(const struct turn *t, struct turn_end *end)
 {
@@ -430,7 +438,7 @@ fill_end(const struct turn *t, struct turn_end *end)
 		.agent_status = agent_status_after(t,
 		    interrupted ? "closed" : "crashed"),
 	};
-	if (o->error_code && strcmp(o->error_code, "cancel_timeout") == 0) {
+	if (has_code(t, "cancel_timeout")) {
 		end->status = "cancelled";
 		end->end_reason = o->error_code;
 	} else if (o->error_code && interrupted) {
@@ -462,6 +470,8 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 		pool_note_success(t->session->sup->pool, seat);
 	if (seat && t->closes_seat)
 		seat_stop(seat, "closed by a user");
+	else if (seat && has_code(t, "auth_required"))
+		seat_stop(seat, "it needs a login, which it reads at its start");
 	record_begin(r);
 	copy_record_changes(t, t->id, t->agent, changes, n);
 	record_turn_end(t->chat->log, t->id, t->agent, &end);

@@ -26,8 +26,6 @@
 /* A string literal and its length, NULs included. */
 #define BYTES(s) s, sizeof(s) - 1
 
-/* ---- alloc ---- */
-
 START_TEST(string_list_grows_copies_and_frees)
 {
 	char **list = NULL, **copy;
@@ -84,8 +82,6 @@ START_TEST(small_allocations_are_never_null)
 }
 END_TEST
 
-/* ---- err ---- */
-
 START_TEST(reason_may_be_wrapped_in_itself)
 {
 	struct err e;
@@ -117,8 +113,6 @@ START_TEST(broken_must_aborts)
 	MUST(1 + 1 == 3);
 }
 END_TEST
-
-/* ---- buf ---- */
 
 START_TEST(zeroed_buffer_is_empty_and_usable)
 {
@@ -247,8 +241,6 @@ START_TEST(json_string_is_escaped)
 }
 END_TEST
 
-/* ---- utf8 ---- */
-
 /* The parts of the Unicode standard's table 3-8, and what PostgreSQL bars. */
 static const struct {
 	const char *in;
@@ -361,8 +353,6 @@ START_TEST(cut_never_ends_inside_a_character)
 }
 END_TEST
 
-/* ---- ring ---- */
-
 static void
 assert_ring(const struct ring *r, size_t max, const char *want)
 {
@@ -442,8 +432,6 @@ START_TEST(ring_without_room_keeps_nothing)
 }
 END_TEST
 
-/* ---- list ---- */
-
 struct item {
 	int number;
 	struct list node;
@@ -486,8 +474,6 @@ START_TEST(list_keeps_order_and_forgets_what_is_removed)
 }
 END_TEST
 
-/* ---- clock ---- */
-
 START_TEST(clock_does_not_go_back)
 {
 	int64_t last = clock_ms();
@@ -500,8 +486,6 @@ START_TEST(clock_does_not_go_back)
 	}
 }
 END_TEST
-
-/* ---- log ---- */
 
 /* What one call writes to stderr; the caller frees. */
 static char *

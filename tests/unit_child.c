@@ -35,8 +35,6 @@
 #define LIMIT_MS 20000
 #define NOBODY 65534
 
-/* ---- roles: what the children do ---- */
-
 static void
 wait_for_ever(void)
 {
@@ -211,8 +209,6 @@ static const struct {
 	{ "signal", role_signal }, { "show", role_show }, { "eat", role_eat },
 	{ "stubborn", role_stubborn },
 };
-
-/* ---- harness ---- */
 
 struct run {
 	struct ev_loop *loop;
@@ -469,8 +465,6 @@ count_fds(void)
 	closedir(d);
 	return n;
 }
-
-/* ---- what a child is given, and how its end is told ---- */
 
 START_TEST(exit_code_is_reported)
 {
@@ -731,8 +725,6 @@ START_TEST(child_runs_as_another_user)
 	ev_loop_destroy(loop);
 }
 END_TEST
-
-/* ---- nothing survives ---- */
 
 static void
 start_tree(struct run *r, struct ev_loop *loop, const char *what,
@@ -1065,8 +1057,6 @@ START_TEST(keeper_that_was_stopped_goes_on_when_needed)
 }
 END_TEST
 
-/* ---- the ladder ---- */
-
 static bool
 is_up(const struct run *r)
 {
@@ -1175,8 +1165,6 @@ START_TEST(one_signal_goes_to_the_child_alone)
 }
 END_TEST
 
-/* ---- many ---- */
-
 #define MANY 50
 
 START_TEST(many_children_leave_no_fd_and_no_process)
@@ -1246,8 +1234,6 @@ START_TEST(no_descriptors_left_is_an_error_and_leaks_nothing)
 	ev_loop_destroy(loop);
 }
 END_TEST
-
-/* ---- environment ---- */
 
 START_TEST(environment_is_an_allow_list)
 {

@@ -187,8 +187,6 @@ START_TEST(refused_value_leaves_the_old_one)
 }
 END_TEST
 
-/* ---- files ---- */
-
 /* Loads text as a file; in error texts the file is called FILE. */
 static int
 load(struct options *o, const char *text, size_t n, struct err *e)
@@ -284,8 +282,6 @@ START_TEST(file_that_cannot_be_read_is_an_error)
 	options_free(&o);
 }
 END_TEST
-
-/* ---- the machine ---- */
 
 START_TEST(finish_fills_what_depends_on_the_machine)
 {
@@ -402,8 +398,6 @@ START_TEST(four_durations_fit_one_message)
 	free(text);
 }
 END_TEST
-
-/* ---- the table as text ---- */
 
 static char *
 printed(void (*print)(FILE *f))

@@ -33,7 +33,7 @@ static const char *const config[] = {
 	"core.fsmonitor=false", "core.hooksPath=/dev/null", "gc.auto=0",
 	"maintenance.auto=false", "core.attributesFile=/dev/null",
 	"core.excludesFile=/dev/null", "core.untrackedCache=false",
-	"core.splitIndex=false", "core.quotePath=false", "core.pager=cat",
+	"core.quotePath=false", "core.pager=cat",
 	"core.editor=false", "core.alternateRefsCommand=false",
 	"submodule.recurse=false", "protocol.allow=never",
 	"credential.helper=", "checkout.workers=1",

@@ -25,6 +25,8 @@
 #include "workspace/git.h"
 #include "workspace/say.h"
 
+/* Above this size an index is split, so that few changes write little. */
+#define SPLIT_SIZE (2 << 20)
 /* So many updated files make the index worth writing anew later. */
 #define STALE_FILES 500
 
@@ -205,7 +207,8 @@ refresh(const struct take *t)
 	if (now.tv_sec - st.st_mtim.tv_sec < 2)
 		return;
 	/* Its status says only that files were changed. */
-	git_run(&g, GIT_ARGS("update-index", "-q", "--refresh"), NULL, NULL,
+	git_run(&g, GIT_ARGS("update-index", "-q", "--refresh",
+	    st.st_size > SPLIT_SIZE ? "--split-index" : NULL), NULL, NULL,
 	    NULL);
 	unlink(t->stale_file);
 }

@@ -107,5 +107,6 @@ with recursive session as materialized (
 select set_config('hearth.claimed', $1::text || ':' || coalesce(
 		(select t.id::text from turn t), ''), false),
 	(select t.id from turn t) as turn,
-	(select s.concurrent_turns from session s)
-		and (select count(*) from ready) > 1 as more
+	exists (select from hearth.turns t
+		where t.session_id = $4::uuid and t.status = 'queued'
+			and t.id is distinct from (select u.id from turn u)) as more

@@ -1,5 +1,6 @@
 -- The events of a flush, and the newest seq of each chat as an absolute value.
 -- For a first time: ON CONFLICT would cost twice as much. See events_again.
+-- (unnest in the select list needs half the time of unnest in FROM.)
 -- $1 chats, $2 their last seq; then per event: $3 chat, $4 seq, $5 turn,
 -- $6 agent, $7 kind, $8 payload, $9 repaired, $10 age in ms
 with heads as (
@@ -12,7 +13,8 @@ insert into hearth.events (chat_id, seq, turn_id, agent, kind, payload,
 	repaired, created_at, tenant)
 select e.chat, e.seq, e.turn, e.agent, e.kind, e.payload, e.repaired,
 	now() - e.age * interval '1 ms', h.tenant
-from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
-		$8::jsonb[], $9::boolean[], $10::bigint[])
-	e(chat, seq, turn, agent, kind, payload, repaired, age)
+from (select unnest($3::uuid[]) as chat, unnest($4::bigint[]) as seq,
+		unnest($5::bigint[]) as turn, unnest($6::text[]) as agent,
+		unnest($7::text[]) as kind, unnest($8::jsonb[]) as payload,
+		unnest($9::boolean[]) as repaired, unnest($10::bigint[]) as age) e
 	join heads h on h.id = e.chat

@@ -12,8 +12,9 @@ insert into hearth.events (chat_id, seq, turn_id, agent, kind, payload,
 	repaired, created_at, tenant)
 select e.chat, e.seq, e.turn, e.agent, e.kind, e.payload, e.repaired,
 	now() - e.age * interval '1 ms', h.tenant
-from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
-		$8::jsonb[], $9::boolean[], $10::bigint[])
-	e(chat, seq, turn, agent, kind, payload, repaired, age)
+from (select unnest($3::uuid[]) as chat, unnest($4::bigint[]) as seq,
+		unnest($5::bigint[]) as turn, unnest($6::text[]) as agent,
+		unnest($7::text[]) as kind, unnest($8::jsonb[]) as payload,
+		unnest($9::boolean[]) as repaired, unnest($10::bigint[]) as age) e
 	join heads h on h.id = e.chat
 on conflict (chat_id, seq) do nothing
