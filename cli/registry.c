@@ -138,22 +138,31 @@ is_member_of_owner(PGconn *conn)
 }
 
 int
+registry_write(PGconn *conn, const json_t *defaults)
+{
+	PGresult *res;
+	char *text;
+	int rc;
+
+	if (!is_member_of_owner(conn))
+		return 0;
+	text = json_dumps(defaults, JSON_COMPACT);
+	PQclear(PQexec(conn, "set role hearth_owner"));
+	res = db_query(conn, seed_sql, PARAMS(text));
+	rc = res != NULL ? 0 : -1;
+	PQclear(res);
+	PQclear(PQexec(conn, "reset role"));
+	free(text);
+	return rc;
+}
+
+int
 registry_seed(PGconn *conn)
 {
 	char *demo = child_helper_path("hearth-demo-agent");
 	json_t *all = registry_defaults(NULL, demo);
-	char *text = json_dumps(all, JSON_COMPACT);
-	PGresult *res;
-	int rc = 0;
+	int rc = registry_write(conn, all);
 
-	if (is_member_of_owner(conn)) {
-		PQclear(PQexec(conn, "set role hearth_owner"));
-		res = db_query(conn, seed_sql, PARAMS(text));
-		rc = res != NULL ? 0 : -1;
-		PQclear(res);
-		PQclear(PQexec(conn, "reset role"));
-	}
-	free(text);
 	json_decref(all);
 	free(demo);
 	return rc;

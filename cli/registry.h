@@ -14,10 +14,12 @@
  */
 json_t *registry_defaults(const char *path, const char *demo);
 /*
- * Writes them into the registry: new ones are added, those that are there
+ * Writes defaults into the registry: new ones are added, those that are there
  * follow the default where nobody changed them. A user without the right to do
  * so changes nothing and gets no complaint. 0, or -1 after a complaint.
  */
+int registry_write(PGconn *conn, const json_t *defaults);
+/* The same with the defaults for this machine: its PATH, its demo agent. */
 int registry_seed(PGconn *conn);
 
 #endif

@@ -184,7 +184,7 @@ on_batch(void *ctx, const PGresult *res, const struct sql_error *e)
 
 	if (e && e->state[0] && !r->failure.state[0])
 		r->failure = *e;
-	if (res && *PQcmdTuples((PGresult *)res) &&
+	if (res && !r->is_uncertain && *PQcmdTuples((PGresult *)res) &&
 	    atoi(PQcmdTuples((PGresult *)res)) < r->array[A_SEQ].n)
 		log_warning("recorder", "%d events were sent, %s were stored: "
 		    "a chat is gone, or they were there already",

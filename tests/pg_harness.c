@@ -351,24 +351,27 @@ connection(const char *conninfo)
 	return kept;
 }
 
+static bool
+is_good(const PGresult *res)
+{
+	return PQresultStatus(res) == PGRES_COMMAND_OK ||
+	    PQresultStatus(res) == PGRES_TUPLES_OK;
+}
+
 static PGresult *
 query(const char *conninfo, const char *sql)
 {
-	PGresult *res = PQexec(connection(conninfo), sql);
+	PGconn *c = connection(conninfo);
+	PGresult *res = PQexec(c, sql);
 
-	/* The server was started anew since. */
-	if (PQstatus(connection(conninfo)) != CONNECTION_OK ||
-	    PQresultStatus(res) == PGRES_FATAL_ERROR) {
-		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-
-		if (!state || strncmp(state, "57", 2) == 0) {
-			PQclear(res);
-			res = PQexec(connection(conninfo), sql);
-		}
+	/* The server may have been started anew since. */
+	if (!is_good(res) && PQstatus(c) != CONNECTION_OK) {
+		PQclear(res);
+		c = connection(conninfo);
+		res = PQexec(c, sql);
 	}
-	if (PQresultStatus(res) != PGRES_COMMAND_OK &&
-	    PQresultStatus(res) != PGRES_TUPLES_OK)
-		die("%s\nin: %s", PQresultErrorMessage(res), sql);
+	if (!is_good(res))
+		die("%s\nin: %s", PQerrorMessage(c), sql);
 	return res;
 }
 
