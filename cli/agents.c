@@ -14,24 +14,17 @@
 #include "base/alloc.h"
 #include "base/programs.h"
 #include "cli/db.h"
+#include "cli/show.h"
 #include "cli/table.h"
 
-static int
-list_agents(PGconn *conn)
+/* With the commands, and whether they are found on this PATH. */
+static void
+print_agents(const PGresult *res)
 {
 	static const char *const headers[] = { "name", "enabled", "paused",
 		"permissions", "found", "command" };
-	PGresult *res = db_query(conn, "select name, "
-	    "case when enabled then 'yes' else 'no' end, "
-	    "case when paused then 'yes' else '' end, permission_mode, "
-	    "(launcher || command)[1], "
-	    "array_to_string(launcher || command, ' ') "
-	    "from hearth.agents order by name", NO_PARAMS);
-	struct table *t;
+	struct table *t = table_new(6, headers);
 
-	if (res == NULL)
-		return CLI_FAILED;
-	t = table_new(6, headers);
 	for (int i = 0; i < PQntuples(res); i++) {
 		char *file = program_find(PQgetvalue(res, i, 4), NULL);
 
@@ -43,8 +36,32 @@ list_agents(PGconn *conn)
 	}
 	table_print(t, stdout, table_terminal_width());
 	table_free(&t);
+}
+
+/* Who may not read commands sees the rest. */
+static int
+list_agents(PGconn *conn)
+{
+	PGresult *res = db_try(conn, "select name, "
+	    "case when enabled then 'yes' else 'no' end, "
+	    "case when paused then 'yes' else '' end, permission_mode, "
+	    "(launcher || command)[1], "
+	    "array_to_string(launcher || command, ' ') "
+	    "from hearth.agents order by name", NO_PARAMS);
+	int status = 0;
+
+	if (db_ok(res))
+		print_agents(res);
+	else if (strcmp(db_state(res), "42501") == 0)
+		status = show_query(conn, NULL, "no agents", "select name, "
+		    "title, enabled, paused, permission_mode "
+		    "from hearth.agent_list order by name", NO_PARAMS);
+	else {
+		db_complain(conn, res);
+		status = CLI_FAILED;
+	}
 	PQclear(res);
-	return 0;
+	return status;
 }
 
 static int

@@ -26,7 +26,7 @@ static const struct command {
 	{ "init", cli_init, "init",
 	    "create or upgrade the schema and the registry of agents" },
 	{ "run", cli_run, "run -a AGENT [-p PROJECT | --chat CHAT] "
-	    "[--model M] [--mode M] PROMPT",
+	    "[--title T] [--model M] [--mode M] PROMPT",
 	    "submit a prompt, stream the answer, show the changes" },
 	{ "status", cli_status, "status",
 	    "nodes, warm agents, running and queued turns" },

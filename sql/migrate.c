@@ -266,12 +266,7 @@ make_schema(PGconn *conn, struct err *e)
 	    "one boolean primary key default true check (one), "
 	    "hash text not null, applied_at timestamptz not null default now());"
 	    "comment on table hearth.schema_replaceable is "
-	    "'Which edition of the functions and views was applied'; "
-	    "grant usage on schema hearth to "
-	    "hearth_daemon, hearth_admin, hearth_app; "
-	    "grant select on hearth.schema_migrations, "
-	    "hearth.schema_replaceable to "
-	    "hearth_daemon, hearth_admin, hearth_app", e);
+	    "'Which edition of the functions and views was applied'", e);
 }
 
 static int

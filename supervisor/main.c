@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/child.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "supervisor/lock.h"
@@ -148,6 +149,7 @@ main(int argc, char **argv)
 	if (lock_state_dir(opt.state_dir, &e) != 0)
 		die(EX_CANTCREAT, &e);
 	signal(SIGPIPE, SIG_IGN);
+	child_raise_fd_limit();
 	srand48((long)getpid());
 	/* not the default loop: that one would reap our children */
 	loop = ev_loop_new(EVFLAG_AUTO);

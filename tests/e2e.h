@@ -46,7 +46,8 @@ void prepare(void);
 
 /* Starts it with these options ("key=value", at last NULL) besides its own
  * and waits until it serves. Also prepares. */
-void start(const char *option, ...) __attribute__((sentinel));
+#define start(...) e2e_start((const char *const[]){ __VA_ARGS__ })
+void e2e_start(const char *const *options);
 /* The same, but returns at once; database NULL: the test's, "": embedded. */
 void launch(const char *database, const char *const *options);
 void wait_serving(void);
@@ -59,8 +60,9 @@ void stop(void);
 /* SIGKILL, and waits until it is gone. */
 void daemon_crash(void);
 /* Runs a second hearthd to its end: its exit status, output in *words. */
-int run_hearthd(const char **words, const char *arg, ...)
-	__attribute__((sentinel));
+#define run_hearthd(words, ...) \
+	e2e_run(words, (const char *const[]){ __VA_ARGS__ })
+int e2e_run(const char **words, const char *const *args);
 /* A line with this text may be logged as an error. */
 void expect_error(const char *text);
 /* The same, and anything else. */
@@ -98,11 +100,13 @@ void e2e_fail(const char *file, int line, const char *fmt, ...)
 /* ---- agents, chats, turns */
 
 /* Registers the fake agent under a name with these options, at last NULL. */
-void add_agent(const char *name, const char *option, ...)
-	__attribute__((sentinel));
+#define add_agent(name, ...) \
+	e2e_agent(name, (const char *const[]){ __VA_ARGS__ })
+void e2e_agent(const char *name, const char *const *options);
 /* Registers any command. */
-void add_command(const char *name, const char *arg, ...)
-	__attribute__((sentinel));
+#define add_command(name, ...) \
+	e2e_command(name, (const char *const[]){ __VA_ARGS__ })
+void e2e_command(const char *name, const char *const *argv);
 const char *new_session(const char *project_path);
 const char *new_chat(const char *session);
 const char *session_of(const char *chat_id);

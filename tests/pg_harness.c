@@ -364,10 +364,10 @@ query(const char *conninfo, const char *sql)
 	PGconn *c = connection(conninfo);
 	PGresult *res = PQexec(c, sql);
 
-	/* The server may have been started anew since. */
-	if (!is_good(res) && PQstatus(c) != CONNECTION_OK) {
+	/* Without SQLSTATE: the server has been started anew since. */
+	if (!is_good(res) && !PQresultErrorField(res, PG_DIAG_SQLSTATE)) {
 		PQclear(res);
-		c = connection(conninfo);
+		PQreset(c);
 		res = PQexec(c, sql);
 	}
 	if (!is_good(res))

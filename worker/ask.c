@@ -252,7 +252,8 @@ ask_on_request(struct worker *w, const struct envelope *m)
 	const char *option_id;
 	bool answered;
 
-	if (!worker_is_live(w)) {
+	/* what it asked with its last breath is told, and cancelled at once */
+	if (!worker_is_live(w) && w->state != WORKER_ENDED) {
 		log_debug(w->label, "a permission request comes too late");
 		return;
 	}
