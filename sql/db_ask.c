@@ -268,7 +268,7 @@ on_claimed(void *ctx, const PGresult *res, const struct sql_error *e)
 		return;
 	}
 	if (!a->details || PQntuples(a->details) == 0) {
-		a->claimed(a->ctx, a->session, NULL, false, NULL);
+		a->claimed(a->ctx, a->session, NULL, a->more, NULL);
 		free_ask(a);
 		return;
 	}

@@ -130,9 +130,12 @@ permission(struct place *p, const struct agent_event *ev)
 static void
 permission_settled(struct place *p, const struct agent_event *ev)
 {
+	struct ask *a = p->turn ?
+	    turn_find_ask(p->turn, ev->settled.serial) : NULL;
+
 	record_permission_end(p->chat->log, p->turn_id, p->agent,
 	    seat_execution(p->seat), ev->settled.serial, ev->settled.status,
-	    ev->settled.option_id, p->turn ? p->turn->answered_by : NULL);
+	    ev->settled.option_id, a ? a->answered_by : NULL);
 	if (p->turn)
 		turn_answered(p->turn, ev->settled.serial);
 }
@@ -256,8 +259,6 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 		MUST(p.chat != NULL);
 		p.turn = session_find_turn(p.session, seat_chat(seat),
 		    p.agent);
-		if (p.turn && p.turn->state == TURN_ENDED)
-			p.turn = NULL;
 		p.turn_id = p.turn ? p.turn->id : p.chat->last_turn;
 		handle(&p, ev);
 	}

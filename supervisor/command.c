@@ -65,16 +65,15 @@ answer_permission(struct supervisor *sup, const struct command *c)
 	struct turn *t = s ? session_find_turn(s, c->chat, c->agent) : NULL;
 	struct seat *seat = pool_find(sup->pool, c->session, c->chat,
 	    c->agent);
+	struct ask *a = t ? turn_find_ask(t, c->serial) : NULL;
 	struct err e = { "the agent does not wait for it any more" };
 	int rc = -1;
 
-	if (seat && seat_execution(seat) == c->execution_id) {
-		if (t)
-			t->answered_by = c->requested_by;
+	if (seat && seat_execution(seat) == c->execution_id)
 		rc = seat_answer_permission(seat, c->serial, c->option_id, &e);
-		if (t && (t = session_find_turn(s, c->chat, c->agent)))
-			t->answered_by = NULL;
-	}
+	/* that it is settled is told from the loop, so a is still there */
+	if (rc == 0 && a)
+		a->answered_by = xstrdup(c->requested_by);
 	if (rc == 0)
 		done(sup, c);
 	else

@@ -90,6 +90,7 @@ struct ask {
 	struct list in_turn;
 	struct turn *turn;
 	int64_t serial;
+	char *answered_by;          /* told later, when it is settled */
 	struct ev_timer expiry;
 };
 
@@ -125,7 +126,6 @@ struct turn {
 	bool closes_seat;           /* its child is stopped when it has ended */
 	bool is_cancelled;
 	char *cancelled_by, *cancel_reason;
-	const char *answered_by;    /* borrowed while a permission is answered */
 	struct list asks;
 	struct outcome outcome;
 };
@@ -136,6 +136,8 @@ struct session *session_get(struct supervisor *sup, const char *id);
 struct chat *session_chat(struct session *s, const char *chat,
     int64_t last_seq);
 struct chat *session_find_chat(struct session *s, const char *chat);
+/* The one that has not ended: a next one may be claimed while the end of the
+ * one before is still on its way. */
 struct turn *session_find_turn(struct session *s, const char *chat,
     const char *agent);
 struct turn *session_turn_by_id(struct session *s, int64_t id);
@@ -172,6 +174,7 @@ void turn_settle(struct turn *t, const struct agent_event *ev);
 void turn_finish(struct turn *t, const struct file_change *changes,
     size_t n);
 void turn_asks(struct turn *t, int64_t serial);
+struct ask *turn_find_ask(struct turn *t, int64_t serial);
 void turn_answered(struct turn *t, int64_t serial);
 void turn_forget(struct turn *t);
 const char *turn_name(const struct turn *t); /* for log lines; static */

@@ -72,7 +72,7 @@ session_find_turn(struct session *s, const char *chat, const char *agent)
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
 
-		if (strcmp(t->chat->id, chat) == 0 &&
+		if (t->state != TURN_ENDED && strcmp(t->chat->id, chat) == 0 &&
 		    strcmp(t->agent, agent) == 0)
 			return t;
 	}

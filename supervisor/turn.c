@@ -360,18 +360,29 @@ free_ask(struct ask *a)
 {
 	ev_timer_stop(a->turn->session->sup->loop, &a->expiry);
 	list_remove(&a->in_turn);
+	free(a->answered_by);
 	free(a);
 }
 
-void
-turn_answered(struct turn *t, int64_t serial)
+struct ask *
+turn_find_ask(struct turn *t, int64_t serial)
 {
 	LIST_EACH(pos, tmp, &t->asks) {
 		struct ask *a = LIST_ITEM(pos, struct ask, in_turn);
 
 		if (a->serial == serial)
-			free_ask(a);
+			return a;
 	}
+	return NULL;
+}
+
+void
+turn_answered(struct turn *t, int64_t serial)
+{
+	struct ask *a = turn_find_ask(t, serial);
+
+	if (a)
+		free_ask(a);
 	if (t->state == TURN_WAITING_PERMISSION && list_empty(&t->asks)) {
 		set_state(t, TURN_RUNNING);
 		record_turn_status(t->chat->log, t->id, "running");

@@ -154,65 +154,62 @@ static const struct {
 	const char *what;
 	const char *before;  /* SQL */
 	char claimed;        /* 'A' 'B' 'C' or '-' */
-	bool more;
 } claims[] = {
-	{ "nothing special", "", 'A', false },
+	{ "nothing special", "", 'A' },
 	{ "concurrent session", "update hearth.sessions set concurrent_turns "
-	    "= true", 'A', true },
+	    "= true", 'A' },
 	{ "a higher priority goes first", "update hearth.turns set priority = "
-	    "1 where id = 3", 'C', false },
+	    "1 where id = 3", 'C' },
 	{ "interrupt goes before in its chat", "update hearth.turns set "
-	    "priority = 1 where id = 2", 'B', false },
+	    "priority = 1 where id = 2", 'B' },
 	{ "a head that waits for its time does not block another chat, and "
 	    "is not overtaken in its own", "update hearth.turns set not_before "
-	    "= now() + interval '1 h' where id = 1", 'C', false },
+	    "= now() + interval '1 h' where id = 1", 'C' },
 	{ "its time has come", "update hearth.turns set not_before = now() - "
-	    "interval '1 s' where id = 1", 'A', false },
+	    "interval '1 s' where id = 1", 'A' },
 	{ "paused agent", "update hearth.agents set paused = true where name "
-	    "= 'fake'", 'C', false },
+	    "= 'fake'", 'C' },
 	{ "disabled agent", "update hearth.agents set enabled = false where "
-	    "name = 'fake'", 'C', false },
+	    "name = 'fake'", 'C' },
 	{ "agent that is gone", "delete from hearth.agents where name = "
-	    "'fake'", 'C', false },
+	    "'fake'", 'C' },
 	{ "back-off", "insert into hearth.agent_sessions (chat_id, agent, "
 	    "session_id, backoff_until) select chat_id, agent, session_id, "
-	    "now() + interval '1 min' from hearth.turns where id = 1", 'C',
-	    false },
+	    "now() + interval '1 min' from hearth.turns where id = 1", 'C' },
 	{ "back-off is over", "insert into hearth.agent_sessions (chat_id, "
 	    "agent, session_id, backoff_until) select chat_id, agent, "
-	    "session_id, now() from hearth.turns where id = 1", 'A', false },
+	    "session_id, now() from hearth.turns where id = 1", 'A' },
 	{ "closed chat", "update hearth.chats set closed_at = now() where id = "
-	    "(select chat_id from hearth.turns where id = 1)", 'C', false },
+	    "(select chat_id from hearth.turns where id = 1)", 'C' },
 	{ "archived session", "update hearth.sessions set archived_at = now()",
-	    '-', false },
+	    '-' },
 	{ "exclusive turn is live", "update hearth.turns set status = "
-	    "'running' where id = 3", '-', false },
+	    "'running' where id = 3", '-' },
 	{ "turn that shares is live, this one would be exclusive", "update "
 	    "hearth.turns set status = 'running', exclusive = false where id = "
-	    "3", '-', false },
+	    "3", '-' },
 	{ "exclusive turn is live in a session that has become concurrent",
 	    "update hearth.sessions set concurrent_turns = true; update "
-	    "hearth.turns set status = 'running' where id = 3", '-', false },
+	    "hearth.turns set status = 'running' where id = 3", '-' },
 	{ "turns share the session", "update hearth.sessions set "
 	    "concurrent_turns = true; update hearth.turns set status = "
-	    "'running', exclusive = false where id = 3", 'A', false },
+	    "'running', exclusive = false where id = 3", 'A' },
 	{ "one live turn per chat and agent", "update hearth.sessions set "
 	    "concurrent_turns = true; update hearth.turns set status = "
-	    "'waiting_permission', exclusive = false where id = 1", 'C',
-	    false },
+	    "'waiting_permission', exclusive = false where id = 1", 'C' },
 	{ "owned by a node that is alive", "insert into hearth.nodes (id, "
 	    "name) values (900, 'x'); insert into hearth.session_owners "
-	    "select id, '', 900, 1 from hearth.sessions", '-', false },
+	    "select id, '', 900, 1 from hearth.sessions", '-' },
 	{ "owned by a node that is dead", "insert into hearth.nodes (id, "
 	    "name, heartbeat_at) values (900, 'x', now() - interval '61 s'); "
 	    "insert into hearth.session_owners select id, '', 900, 1 from "
-	    "hearth.sessions", 'A', false },
+	    "hearth.sessions", 'A' },
 	{ "owned by a node that there is not", "insert into "
 	    "hearth.session_owners select id, '', 901, 1 from hearth.sessions",
-	    'A', false },
+	    'A' },
 	{ "project of another node", "insert into hearth.nodes (id, name) "
 	    "values (900, 'x'); update hearth.projects set node_id = 900",
-	    '-', false },
+	    '-' },
 };
 
 START_TEST(the_claim_takes_the_turn_that_may_start)
@@ -230,7 +227,8 @@ START_TEST(the_claim_takes_the_turn_that_may_start)
 	want = claims[_i].claimed == '-' ? 0 : claims[_i].claimed - 'A' + 1;
 	ck_assert_msg(claim(1, NULL, 0) == want, "%s: turn %lld",
 	    claims[_i].what, (long long)(got.has_turn ? got.t.turn : 0));
-	ck_assert_msg(got.more == claims[_i].more, "%s", claims[_i].what);
+	/* Two others are queued, or all three. */
+	ck_assert_msg(got.more, "%s", claims[_i].what);
 	if (want)
 		ck_assert_str_eq(pg_value(pg, "select o.node_id = %lld from "
 		    "hearth.session_owners o",

@@ -748,9 +748,15 @@ plant_config(const char *repository)
 	    repository, here, trap);
 }
 
-static void
-expect_trap_works(const char *command)
+static void __attribute__((format(printf, 1, 2)))
+expect_trap_works(const char *fmt, ...)
 {
+	char command[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof command, fmt, ap);
+	va_end(ap);
 	sh_status("%s", command);
 	ck_assert_msg(exists("sprung"), "the trap is none: %s", command);
 	sh("rm sprung");
@@ -798,13 +804,18 @@ START_TEST(missing_objects_of_a_partial_clone_are_not_fetched)
 	make_project();
 	make_trap();
 	plant_config("p");
-	sh("cd p && o=$(git -c core.fsmonitor=false rev-parse main:dir/c) &&"
-	    "rm -f .git/objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-)");
+	/* A commit and a file that only the remote has. */
+	sh("cd p && g='git -c core.fsmonitor=false -c "
+	    "core.hooksPath=/dev/null' && c=$($g rev-parse main) &&"
+	    "c=$($g commit-tree -p $c -m lost $c^{tree} </dev/null) &&"
+	    "echo $c >.git/refs/heads/dev && for o in $c $($g rev-parse "
+	    "main:dir/c); do rm -f .git/objects/$(echo $o | cut -c1-2)/"
+	    "$(echo $o | cut -c3-); done");
 	sh_status("rm -f sprung");
 	expect_trap_works("git -C p -c core.fsmonitor=false -c "
 	    "core.pager=cat -c core.hooksPath=/dev/null -c diff.external= "
-	    "cat-file -p main:dir/c");
-	wc = new_copy(SESSION, "p", NULL);
+	    "cat-file -p %s", _i ? "dev" : "main:dir/c");
+	wc = new_copy(SESSION, "p", _i ? "dev" : NULL);
 	make_of(wc);
 	ck_assert_str_ne(reason, "");
 	expect_nothing_sprung("make");
@@ -875,6 +886,7 @@ START_TEST(odd_names_and_kinds_of_files_do_no_harm)
 	make("p");
 	sh("cd w/ && rm a && mkfifo a && rm b && mkdir b && echo in >b/in &&"
 	    "mv dir dir2 && ln -s dir2 dir && mkfifo pipe &&"
+	    "echo more >>dir2/c &&"
 	    "printf x >'with\nline' && printf x >':(top)*' &&"
 	    "printf x >' leading' && printf x >\"$(printf 'bad\\377name')\" &&"
 	    "printf x >-dash && printf x >'quo\"te'");
@@ -897,7 +909,7 @@ START_TEST(odd_names_and_kinds_of_files_do_no_harm)
 	ck_assert_uint_eq(n_changes, 0);
 	sh("cd w/ && rm dir && mv dir2 dir && rm a && git checkout -q a");
 	take();
-	expect("dir/c", '=', "");
+	expect("dir/sub/d", '=', "");
 	expect("a", '=', "");
 }
 END_TEST
@@ -1229,7 +1241,8 @@ static void
 add_more_tests(TCase *t)
 {
 	tcase_add_test(t, nothing_planted_in_the_project_is_run);
-	tcase_add_test(t, missing_objects_of_a_partial_clone_are_not_fetched);
+	tcase_add_loop_test(t,
+	    missing_objects_of_a_partial_clone_are_not_fetched, 0, 2);
 	tcase_add_test(t, nothing_planted_in_the_worktree_is_run);
 	tcase_add_test(t, submodule_with_planted_configuration_is_left_alone);
 	tcase_add_test(t, odd_names_and_kinds_of_files_do_no_harm);

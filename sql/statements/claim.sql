@@ -45,7 +45,8 @@ with recursive session as materialized (
 			from hearth.turns t
 			where t.session_id = $4::uuid and t.status = 'queued'
 				and t.chat_id = p.chat_id and t.agent = p.agent
-			order by t.priority desc, t.id limit 1) h
+			order by t.session_id, t.chat_id, t.agent, t.priority desc,
+				t.id limit 1) h
 		join hearth.chats c on c.id = h.chat_id and c.closed_at is null
 		join hearth.agents a on a.name = h.agent and a.enabled
 			and not a.paused

@@ -21,7 +21,8 @@ with recursive pair as (
 			from hearth.turns t
 			where t.session_id = p.session_id and t.status = 'queued'
 				and t.chat_id = p.chat_id and t.agent = p.agent
-			order by t.priority desc, t.id limit 1) h
+			order by t.session_id, t.chat_id, t.agent, t.priority desc,
+				t.id limit 1) h
 		join hearth.sessions s on s.id = h.session_id
 			and s.archived_at is null
 		join hearth.projects j on j.id = s.project_id
