@@ -116,7 +116,8 @@ member(const char *p, const char *name)
 		for (p = key; *p && *p != '"'; p++)
 			if (*p == '\\' && p[1])
 				p++;
-		p += strspn(p, "\" :");
+		p += *p == '"';
+		p += strspn(p, " :");
 		if (strncmp(key, name, n) == 0 && key[n] == '"')
 			return p;
 		p = skip_value(p);

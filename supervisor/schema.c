@@ -16,6 +16,9 @@
 #include "base/child.h"
 #include "base/log.h"
 
+#ifndef BINDIR
+#define BINDIR "/usr/local/bin"
+#endif
 #define RETRY_FIRST .5
 #define RETRY_MOST 10.
 #define WORDS_MOST 4096
@@ -108,16 +111,25 @@ on_retry(struct ev_loop *loop, ev_timer *t, int revents)
 	run(t->data);
 }
 
+/* Beside this program (build tree), else where it is installed. */
+static char *
+find_hearth(void)
+{
+	char *program = child_helper_path("hearth");
+
+	return program ? program : xstrdup(BINDIR "/hearth");
+}
+
 static void
 run(struct schema_check *k)
 {
 	static const struct child_callbacks cb = {
 		.exited = on_exited, .gone = on_gone,
 	};
-	char *program = child_helper_path("hearth");
+	char *program = find_hearth();
 	char **env = child_environment();
 	char *database = xasprintf("HEARTH_DATABASE=%s", k->conninfo);
-	char *argv[] = { program ? program : "hearth", "init", NULL };
+	char *argv[] = { program, "init", NULL };
 	struct child_spec spec = {
 		.label = "hearth init", .argv = argv, .pass_fd = -1,
 		.stdin_fd = -1, .ladder = NULL,

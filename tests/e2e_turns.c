@@ -36,8 +36,8 @@ START_TEST(a_chat_keeps_its_child_from_turn_to_turn)
 	    "from hearth.agent_sessions");
 	check_value("fake", "select agent from hearth.pool");
 	check_value("turn_started text turn_ended turn_started text "
-	    "turn_ended", "select string_agg(kind, ' ' order by seq) "
-	    "from hearth.events");
+	    "turn_ended", "select regexp_replace(string_agg(kind, ' ' order "
+	    "by seq), '(text )+', 'text ', 'g') from hearth.events");
 }
 END_TEST
 
@@ -53,6 +53,20 @@ START_TEST(turns_of_a_chat_run_in_the_order_of_submit)
 	    "first_seq) from hearth.messages where role = 'assistant'");
 	check_value("0", "select count(*) from hearth.turns a join "
 	    "hearth.turns b on b.id > a.id where b.started_at < a.ended_at");
+}
+END_TEST
+
+START_TEST(short_turns_follow_each_other_without_a_stop)
+{
+	int64_t last = 0;
+
+	start(NULL);
+	for (int i = 1; i <= 150; i++)
+		last = submit(chat, "fake", "say x");
+	wait_turn(last, "completed", LIMIT);
+	check_value("150", "select count(*) from hearth.turns "
+	    "where status = 'completed'");
+	check_value("1", "select count(*) from hearth.executions");
 }
 END_TEST
 
@@ -739,6 +753,7 @@ add_tests(TCase *tc)
 {
 	tcase_add_test(tc, a_chat_keeps_its_child_from_turn_to_turn);
 	tcase_add_test(tc, turns_of_a_chat_run_in_the_order_of_submit);
+	tcase_add_test(tc, short_turns_follow_each_other_without_a_stop);
 	tcase_add_test(tc, two_chats_of_a_session_take_turns);
 	tcase_add_test(tc, concurrent_turns_run_side_by_side);
 	tcase_add_test(tc, two_agents_work_in_one_chat);

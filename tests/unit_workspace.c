@@ -802,15 +802,13 @@ END_TEST
 START_TEST(missing_objects_of_a_partial_clone_are_not_fetched)
 {
 	make_project();
-	make_trap();
-	plant_config("p");
 	/* A commit and a file that only the remote has. */
-	sh("cd p && g='git -c core.fsmonitor=false -c "
-	    "core.hooksPath=/dev/null' && c=$($g rev-parse main) &&"
-	    "c=$($g commit-tree -p $c -m lost $c^{tree} </dev/null) &&"
-	    "echo $c >.git/refs/heads/dev && for o in $c $($g rev-parse "
+	sh("cd p && c=$(" GIT "commit-tree -p main -m lost main^{tree}) &&"
+	    "git update-ref refs/heads/dev $c && for o in $c $(git rev-parse "
 	    "main:dir/c); do rm -f .git/objects/$(echo $o | cut -c1-2)/"
 	    "$(echo $o | cut -c3-); done");
+	make_trap();
+	plant_config("p");
 	sh_status("rm -f sprung");
 	expect_trap_works("git -C p -c core.fsmonitor=false -c "
 	    "core.pager=cat -c core.hooksPath=/dev/null -c diff.external= "

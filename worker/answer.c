@@ -94,10 +94,21 @@ refuse(struct worker *w, const struct envelope *m)
 	buf_free(&b);
 }
 
+/* Only a client initializes: what comes back is our own request. */
+static bool
+is_echo(const struct worker *w, const struct envelope *m)
+{
+	return !w->initialized && strcmp(m->method, "initialize") == 0;
+}
+
 void
 answer_request(struct worker *w, const struct envelope *m)
 {
-	if (w->offers_read && strcmp(m->method, "fs/read_text_file") == 0)
+	if (is_echo(w, m))
+		worker_give_up(w, "not_acp", "echoes what it is sent",
+		    "the program sends back what it is sent; it is not an ACP "
+		    "agent", false);
+	else if (w->offers_read && strcmp(m->method, "fs/read_text_file") == 0)
 		read_file(w, m);
 	else if (w->offers_write &&
 	    strcmp(m->method, "fs/write_text_file") == 0)

@@ -19,9 +19,8 @@ with recursive session as materialized (
 		and not exists (select from hearth.turns t
 			where t.session_id = s.id and t.exclusive and t.status in
 				('starting', 'running', 'waiting_permission'))
-		and (s.concurrent_turns or not exists (select from hearth.chats c
-				join hearth.turns t on t.chat_id = c.id
-			where c.session_id = s.id and t.status in
+		and (s.concurrent_turns or not exists (select from hearth.turns t
+			where t.session_id = s.id and t.status in
 				('starting', 'running', 'waiting_permission')))
 ), pair as (
 	(select t.chat_id, t.agent
@@ -92,7 +91,8 @@ with recursive session as materialized (
 		started_at = case when p.execution is not null then now() end,
 		attempts = t.attempts + 1, not_before = null, error = null
 	from pick p, session s
-	where t.id = p.id and t.status = 'queued'
+	-- not as turns_heads has it: the row is found by its id
+	where t.id = p.id and t.status || '' = 'queued'
 		and (exists (select from held) or exists (select from taken))
 	returning t.id, t.tenant, t.chat_id, t.session_id, t.agent, t.status
 ), seat as (

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What only Hearth can be asked: a long queue, cold starts, a killed child.
+ * The registry has a second entry of the same agent, "load-paused", whose
+ * turns wait for ever.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/driver.h"
+#include "bench/stats.h"
+#include "bench/talk.h"
+
+static const double LIMIT = 60; /* seconds */
+
+/* Turns that wait, `count` of them, over the chats from..to in turn. */
+static void
+queue_turns(PGconn *pg, const char *agent, long count, long from, long to)
+{
+	char words[400];
+
+	snprintf(words, sizeof words, "select hearth.submit((c.ids)[1 + g %% "
+	    "cardinality(c.ids)], '%s', '%s') from (select array_agg(id) as ids"
+	    " from hearth.chats where title like 'bench %%' and"
+	    " substr(title, 7)::bigint between %ld and %ld) c,"
+	    " generate_series(1, %ld) g", agent, DRIVER_ONE_CHUNK, from, to,
+	    count);
+	talk_do(pg, words);
+}
+
+static void
+forget_queue(PGconn *pg)
+{
+	talk_do(pg, "delete from hearth.turns where status = 'queued'");
+}
+
+static void
+waiting(struct driver *d, const char *name, long queued, long turns)
+{
+	long chats = queued < 50 ? queued : 50;
+
+	d->target->open(d->pg, chats + 1);
+	queue_turns(d->pg, "load-paused", queued, 1, chats + 1);
+	talk_do(d->pg, "analyze hearth.turns");
+	driver_latency(d, name, 1, turns);
+	forget_queue(d->pg);
+}
+
+/* All in one chat: each is claimed when the one before has ended. */
+static void
+backlog(struct driver *d, const char *name, long queued, long turns)
+{
+	struct samples gaps = { 0 };
+	struct moments m;
+	double ended = 0, deadline = now() + LIMIT;
+
+	d->target->open(d->pg, 1);
+	driver_turn(d, 1, DRIVER_ONE_CHUNK, &m);
+	if (turns > queued)
+		turns = queued;
+	queue_turns(d->pg, "load", queued, 1, 1);
+	for (long n = 0; n < turns;) {
+		PGnotify *note = talk_wait(d->pg, deadline, "a queued turn");
+		int64_t id;
+		enum happening h = d->target->read(note, &id);
+
+		PQfreemem(note);
+		if (h == HAPPENED_RUNNING && ended > 0)
+			sample(&gaps, now() - ended);
+		if (h == HAPPENED_END) {
+			ended = now();
+			n++;
+		}
+	}
+	forget_queue(d->pg);
+	if (gaps.n > 0)
+		figure_latency(name, &gaps);
+	talk_do(d->pg, "select pg_sleep(0.2)");
+}
+
+static void
+cold_turn(struct driver *d, const char *session, struct moments *m)
+{
+	const char *values[] = { session };
+	PGresult *chat = talk_ask(d->pg, "select hearth.open_chat($1)", 1,
+	    values);
+	const char *args[] = { PQgetvalue(chat, 0, 0), "load",
+	    DRIVER_ONE_CHUNK };
+	PGresult *turn;
+
+	*m = (struct moments){ .called = now() };
+	turn = talk_run(d->pg, "submit", 3, args);
+	m->submitted = now();
+	driver_wait(d, atoll(PQgetvalue(turn, 0, 0)), m);
+	PQclear(turn);
+	PQclear(chat);
+}
+
+static void
+cold(struct driver *d, const char *name, long turns)
+{
+	struct samples end = { 0 }, running = { 0 };
+	PGresult *session;
+	struct moments m;
+	char full[128];
+
+	d->target->open(d->pg, 1);
+	session = talk_ask(d->pg, "select hearth.open_session('bench')", 0,
+	    NULL);
+	cold_turn(d, PQgetvalue(session, 0, 0), &m); /* makes the worktree */
+	figure("cold.first_in_session", "us", (m.ended - m.submitted) * 1e6);
+	for (long i = 0; i < turns; i++) {
+		cold_turn(d, PQgetvalue(session, 0, 0), &m);
+		sample(&end, m.ended - m.submitted);
+		sample(&running, m.running - m.submitted);
+	}
+	PQclear(session);
+	figure_latency(name, &end);
+	snprintf(full, sizeof full, "%s.to_running", name);
+	figure_latency(full, &running);
+}
+
+static pid_t
+child_of(PGconn *pg, const char *chat)
+{
+	const char *values[] = { chat };
+	PGresult *res = talk_ask(pg, "select pid from hearth.agent_sessions"
+	    " where chat_id = $1 and agent = 'load'", 1, values);
+	pid_t pid = PQntuples(res) ? atoi(PQgetvalue(res, 0, 0)) : 0;
+
+	PQclear(res);
+	return pid;
+}
+
+/* When the row said so; it was committed before the notification. */
+static double
+wait_for_crash(PGconn *pg, const char *chat)
+{
+	double deadline = now() + LIMIT;
+
+	for (;;) {
+		PGnotify *n = talk_wait(pg, deadline, "the crash of a child");
+		bool is_it = strstr(n->extra, "\"agent\"") &&
+		    strstr(n->extra, chat) && strstr(n->extra, "crashed");
+
+		PQfreemem(n);
+		if (is_it)
+			return now();
+	}
+}
+
+static void
+kill_children(struct driver *d, const char *name, long chats)
+{
+	struct samples row = { 0 }, next = { 0 };
+	struct moments m;
+	char full[128];
+
+	d->target->open(d->pg, chats);
+	for (long i = 1; i <= chats; i++) {
+		double killed;
+		pid_t pid;
+
+		driver_turn(d, i, DRIVER_ONE_CHUNK, &m);
+		pid = child_of(d->pg, target_hearth_chat(i));
+		if (pid <= 1)
+			die("chat %ld has no child to kill", i);
+		killed = now();
+		if (kill(pid, SIGKILL) < 0)
+			die("the child %d can't be killed", (int)pid);
+		sample(&row, wait_for_crash(d->pg, target_hearth_chat(i)) -
+		    killed);
+		driver_turn(d, i, DRIVER_ONE_CHUNK, &m);
+		sample(&next, m.ended - m.submitted);
+	}
+	snprintf(full, sizeof full, "%s.to_row", name);
+	figure_latency(full, &row);
+	snprintf(full, sizeof full, "%s.next_turn", name);
+	figure_latency(full, &next);
+}
+
+int
+driver_hearth(struct driver *d, const char *what, const char *name, long a,
+    long b)
+{
+	if (strcmp(what, "waiting") == 0)
+		waiting(d, name, a, b > 0 ? b : 100);
+	else if (strcmp(what, "backlog") == 0)
+		backlog(d, name, a, b > 0 ? b : 100);
+	else if (strcmp(what, "cold") == 0)
+		cold(d, name, a);
+	else if (strcmp(what, "kill") == 0)
+		kill_children(d, name, a);
+	else
+		return -1;
+	return 0;
+}
