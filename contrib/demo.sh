@@ -86,7 +86,8 @@ bold "first prompt: a cold start"
 ask "write hello.txt with The fire is lit."
 bold "second prompt, same chat: the same process answers, warm"
 ask "replace cold with warm in README"
-echo "first event after: $(began 0) ms cold, $(began 1) ms warm"
+value "select format('first event after %s ms cold, %s ms warm: %s times faster', $(began 0), $(began 1),
+  round($(began 0) / $(began 1), 1))"
 [ "$(value "select warm from hearth.turns where chat_id = '$chat' order by id offset 1 limit 1")" = t ] ||
   fail "the second turn was not warm"
 

@@ -244,13 +244,6 @@ on_prepared(struct conn *c, struct pending *p, const PGresult *res)
 		return;
 	c->is_prepared[p->statement] = false;
 	keep_error(&c->prepare_error, res);
-	/* The server is going away: the loss is told, not this. */
-	if (strncmp(c->prepare_error.state, "57", 2) == 0 ||
-	    strncmp(c->prepare_error.state, "08", 2) == 0)
-		return;
-	log_error(c->label, "statement %s: %s (SQLSTATE %s)",
-	    statement_name(p->statement), c->prepare_error.text,
-	    c->prepare_error.state);
 }
 
 static void
@@ -263,8 +256,10 @@ on_executed(struct conn *c, struct pending *p, PGresult *res)
 		keep_error(to, res);
 	/* It was never prepared: the reason stands there. */
 	if (failed && strcmp(to->state, "26000") == 0 &&
-	    c->prepare_error.state[0])
+	    c->prepare_error.state[0]) {
 		*to = c->prepare_error;
+		c->prepare_error.state[0] = '\0';
+	}
 	if (p->holds) {
 		PQclear(c->held);
 		c->held = failed ? NULL : res;

@@ -256,6 +256,24 @@ conninfo_of(const char *database)
 	return xasprintf("host=%s dbname=%s user=postgres", folder, database);
 }
 
+/* One connection per process, to the database asked last. */
+static struct {
+	PGconn *conn;
+	char *conninfo;
+	pid_t by;
+} kept;
+
+static void
+forget_connection(void)
+{
+	/* That of a parent process is not ours to close. */
+	if (kept.conn && kept.by == getpid())
+		PQfinish(kept.conn);
+	kept.conn = NULL;
+	free(kept.conninfo);
+	kept.conninfo = NULL;
+}
+
 static void
 make_template(void)
 {
@@ -269,6 +287,7 @@ make_template(void)
 	conninfo = conninfo_of("postgres");
 	pg_exec(conninfo, "create database empty_template");
 	free(conninfo);
+	forget_connection();
 }
 
 bool
@@ -330,25 +349,18 @@ pg_connect(const char *conninfo)
 	return c;
 }
 
-/* One connection per process, to the database asked last. */
 static PGconn *
 connection(const char *conninfo)
 {
-	static PGconn *kept;
-	static char *kept_for;
-	static pid_t kept_by;
-
-	if (kept && kept_by == getpid() && strcmp(kept_for, conninfo) == 0 &&
-	    PQstatus(kept) == CONNECTION_OK)
-		return kept;
-	/* Of a parent process: not ours to close. */
-	if (kept && kept_by == getpid())
-		PQfinish(kept);
-	free(kept_for);
-	kept = pg_connect(conninfo);
-	kept_for = xstrdup(conninfo);
-	kept_by = getpid();
-	return kept;
+	if (kept.conn && kept.by == getpid() &&
+	    strcmp(kept.conninfo, conninfo) == 0 &&
+	    PQstatus(kept.conn) == CONNECTION_OK)
+		return kept.conn;
+	forget_connection();
+	kept.conn = pg_connect(conninfo);
+	kept.conninfo = xstrdup(conninfo);
+	kept.by = getpid();
+	return kept.conn;
 }
 
 static bool
@@ -407,9 +419,9 @@ pg_execf(const char *conninfo, const char *fmt, ...)
 static const char *
 value_of(const char *conninfo, const char *sql)
 {
-	static char *kept[KEPT];
+	static char *values[KEPT];
 	static unsigned n;
-	char **slot = &kept[n++ % KEPT];
+	char **slot = &values[n++ % KEPT];
 	PGresult *res = query(conninfo, sql);
 
 	free(*slot);
