@@ -51,10 +51,10 @@ serve_floor(void)
 	PGconn *pg = open_database();
 
 	talk_prepare(pg, "claim", "update floor set status = 'running',"
-	    " started_at = now() where id = $1 returning prompt");
+	    " started_at = now() where id = $1::text::bigint returning prompt");
 	talk_prepare(pg, "end", "with t as (update floor set"
-	    " status = 'completed', ended_at = now() where id = $1)"
-	    " select pg_notify('floor_end', $1)");
+	    " status = 'completed', ended_at = now() where id = $1::text::bigint)"
+	    " select pg_notify('floor_end', $1::text)");
 	talk_do(pg, "listen floor_new");
 	talk_do(pg, "notify floor_end, 'ready'");
 	for (;;) {

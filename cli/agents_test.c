@@ -194,7 +194,7 @@ remove_scratch(const char *scratch)
 int
 agents_test(PGconn *conn, const char *name)
 {
-	char scratch[] = "/tmp/hearth-test-XXXXXX";
+	char scratch[] = "/tmp/hearth-agents-test-XXXXXX";
 	char *session;
 	int status = refuse_without_node(conn);
 

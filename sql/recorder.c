@@ -22,6 +22,8 @@
 #include "sql/statement.h"
 
 enum { FORGET_AFTER = 60000 };            /* milliseconds */
+/* So many are worth a flush of their own: waiting would not merge them. */
+enum { ITEMS_WORTH_IT = 1000 };
 static const double PAUSE_FIRST = 0.1, PAUSE_LAST = 10; /* seconds */
 
 static void
@@ -276,7 +278,7 @@ is_due(struct recorder *r)
 
 	if (list_empty(&r->queue))
 		return has_notes(r);
-	if (r->is_urgent)
+	if (r->is_urgent || r->queued >= ITEMS_WORTH_IT)
 		return true;
 	left = LIST_ITEM(r->queue.next, struct item, node)->at + r->interval -
 	    clock_ms();

@@ -16,7 +16,8 @@ struct place {
 	struct session *session;
 	struct chat *chat;
 	struct turn *turn;    /* that the agent has, or NULL */
-	int64_t turn_id;      /* the turn's, else the chat's last one's, else 0 */
+	int64_t turn_id;      /* the turn's once it has its prompt, else the
+	                       * chat's last one's, else 0 */
 	struct seat *seat;
 	const char *agent;
 };
@@ -259,7 +260,8 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 		MUST(p.chat != NULL);
 		p.turn = session_find_turn(p.session, seat_chat(seat),
 		    p.agent);
-		p.turn_id = p.turn ? p.turn->id : p.chat->last_turn;
+		p.turn_id = p.turn && p.turn->state != TURN_STARTING ?
+		    p.turn->id : p.chat->last_turn;
 		handle(&p, ev);
 	}
 	if (ev->type == AGENT_ENDED || ev->type == AGENT_GONE)

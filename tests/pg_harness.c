@@ -313,18 +313,21 @@ pg_start(void)
 	return true;
 }
 
-static char *
+static const char *
 copy_database(const char *template)
 {
+	static char **databases;  /* what was returned stays reachable */
 	static int count;
 	char *name = xasprintf("t_%d_%d", (int)getpid(), ++count);
 	char *admin = conninfo_of("postgres"), *conninfo = conninfo_of(name);
 
 	pg_execf(admin, "create database %s template %s strategy file_copy",
 	    name, template);
+	strv_add(&databases, conninfo);
 	free(name);
 	free(admin);
-	return conninfo;
+	free(conninfo);
+	return databases[count - 1];
 }
 
 const char *

@@ -62,7 +62,8 @@ sh_status(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(command, sizeof command, fmt, ap);
 	va_end(ap);
-	whole = xasprintf("cd '%s' && { %s\n} </dev/null >>log 2>&1", here, command);
+	whole = xasprintf("cd '%s' && { %s\n} </dev/null >>log 2>&1", here,
+	    command);
 	status = system(whole);
 	free(whole);
 	return status;
