@@ -126,6 +126,16 @@ wait_for_all(struct driver *d, long turns)
 	}
 }
 
+/* A live, idle child in each chat. */
+static void
+warm_all(struct driver *d, long chats)
+{
+	d->target->open(d->pg, chats);
+	for (long i = 1; i <= chats; i++)
+		d->target->submit(d->pg, i, DRIVER_ONE_CHUNK);
+	wait_for_all(d, chats);
+}
+
 static void
 stream(struct driver *d, const char *name, long turns, long chats,
     const char *words)
@@ -138,7 +148,7 @@ stream(struct driver *d, const char *name, long turns, long chats,
 
 	script_read(&s, words, strlen(words));
 	updates = (double)(turns * script_updates(&s));
-	d->target->open(d->pg, chats);
+	warm_all(d, chats);
 	c = proc_cpu(d->daemon, d->postgres);
 	begin = now();
 	talk_do(d->pg, "begin");
@@ -193,7 +203,7 @@ storm(struct driver *d, const char *name, long turns, long chats)
 
 	if (!flights)
 		abort();
-	d->target->open(d->pg, chats);
+	warm_all(d, chats);
 	c = proc_cpu(d->daemon, d->postgres);
 	begin = now();
 	for (; begun < chats && begun < turns; begun++)
@@ -231,10 +241,7 @@ memory_figure(const char *name, const char *what, long kb)
 static void
 memory(struct driver *d, const char *name, long chats)
 {
-	d->target->open(d->pg, chats);
-	for (long i = 1; i <= chats; i++)
-		d->target->submit(d->pg, i, DRIVER_ONE_CHUNK);
-	wait_for_all(d, chats);
+	warm_all(d, chats);
 	sleep(2);  /* whatever is given back at leisure, is now */
 	memory_figure(name, "rss", proc_kb(d->daemon, "status", "VmRSS:"));
 	memory_figure(name, "pss", proc_kb(d->daemon, "smaps_rollup", "Pss:"));

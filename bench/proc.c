@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ enum { PROCESSES_MAX = 8192, CLIMB_MAX = 64 };
 
 struct process {
 	pid_t pid, parent;
-	double own, reaped;  /* ticks */
+	double reaped;  /* ticks of children that ended */
 	char name[32];
 };
 
@@ -27,7 +28,6 @@ static int
 read_process(struct process *p, const char *pid)
 {
 	char path[64], text[1024], *end, *begin;
-	unsigned long user, system;
 	long user_reaped, system_reaped;
 	FILE *f;
 	size_t n;
@@ -42,13 +42,12 @@ read_process(struct process *p, const char *pid)
 	begin = strchr(text, '(');
 	end = strrchr(text, ')');
 	if (!begin || !end || sscanf(end + 2, "%*c %d %*d %*d %*d %*d %*u %*u "
-	    "%*u %*u %*u %lu %lu %ld %ld", &p->parent, &user, &system,
-	    &user_reaped, &system_reaped) != 5)
+	    "%*u %*u %*u %*u %*u %ld %ld", &p->parent, &user_reaped,
+	    &system_reaped) != 3)
 		return -1;
 	*end = '\0';
 	snprintf(p->name, sizeof p->name, "%.31s", begin + 1);
 	p->pid = atoi(pid);
-	p->own = (double)(user + system);
 	p->reaped = (double)(user_reaped + system_reaped);
 	return 0;
 }
@@ -86,6 +85,35 @@ is_below(const struct process *p, pid_t ancestor)
 	return 0;
 }
 
+/* Seconds of all its threads, to the nanosecond, unlike those in stat. */
+static double
+own_seconds(pid_t pid)
+{
+	char path[64];
+	struct dirent *e;
+	double sum = 0;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		double ns = 0;
+		FILE *f;
+
+		snprintf(path, sizeof path, "/proc/%d/task/%.10s/schedstat",
+		    (int)pid, e->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fscanf(f, "%lf", &ns) == 1)
+			sum += ns / 1e9;
+		fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
 static double
 stolen(void)
 {
@@ -110,21 +138,17 @@ proc_cpu(pid_t daemon, pid_t postgres)
 	read_all();
 	for (size_t i = 0; i < n_all; i++) {
 		const struct process *p = &all[i];
-
 		/* An embedded cluster is below the daemon: it counts apart. */
-		if (is_below(p, postgres)) {
-			c.postgres += p->own + p->reaped;
-		} else if (p->pid == daemon) {
-			c.daemon += p->own;
-			c.children += p->reaped;
-		} else if (is_below(p, daemon)) {
-			c.children += p->own + p->reaped;
-		}
+		bool is_postgres = is_below(p, postgres);
+
+		if (is_postgres)
+			c.postgres += own_seconds(p->pid) + p->reaped / hz;
+		else if (p->pid == daemon)
+			c.daemon += own_seconds(p->pid);
+		else if (is_below(p, daemon))
+			c.children += own_seconds(p->pid) + p->reaped / hz;
 	}
 	c.stolen = stolen() / hz;
-	c.daemon /= hz;
-	c.children /= hz;
-	c.postgres /= hz;
 	return c;
 }
 

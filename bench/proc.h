@@ -2,7 +2,8 @@
 /*
  * What /proc says of a process, its children and the whole machine.
  *
- * CPU time comes in ticks of 10 ms: only runs of a second and more tell.
+ * CPU time is exact for what lives, and counts in ticks of 10 ms for what ended
+ * meanwhile: no measured run ends a process that matters.
  */
 #ifndef BENCH_PROC_H
 #define BENCH_PROC_H
@@ -12,7 +13,7 @@
 /* CPU seconds so far. */
 struct cpu {
 	double daemon;
-	double children;  /* of the daemon: keepers and agents, ended ones too */
+	double children;  /* of the daemon: keepers and agents */
 	double postgres;
 	double stolen;    /* by the host of a virtual machine */
 };

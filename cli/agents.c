@@ -210,6 +210,20 @@ no_such_agent(const char *name)
 	    name);
 }
 
+static void
+warn_if_missing(PGconn *conn, const char *name)
+{
+	char *command = db_value(conn, "select (launcher || command)[1] "
+	    "from hearth.agents where name = $1", PARAMS(name));
+	char *file = command != NULL ? program_find(command, NULL) : NULL;
+
+	if (command != NULL && file == NULL)
+		cli_fail("%s was not found on this PATH: install it, or see "
+		    "that it is on the PATH of hearthd", command);
+	free(file);
+	free(command);
+}
+
 /* A statement that must hit the agent of that name. */
 static int
 change(PGconn *conn, const char *sql, const char *name, const char *done)
@@ -236,8 +250,12 @@ remove_agent(PGconn *conn, const char *name)
 static int
 enable_agent(PGconn *conn, const char *name)
 {
-	return change(conn, "update hearth.agents set enabled = true "
+	int status = change(conn, "update hearth.agents set enabled = true "
 	    "where name = $1", name, "enabled");
+
+	if (status == 0)
+		warn_if_missing(conn, name);
+	return status;
 }
 
 static int

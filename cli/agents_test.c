@@ -22,6 +22,10 @@
 #define PROJECT "agents-test"
 #define PROMPT "Reply with the single word: ready"
 
+struct test {
+	char *session, *chat, *turn;
+};
+
 /* The project at the scratch folder; the id of a session, or NULL. */
 static char *
 open_scratch_session(PGconn *conn, const char *scratch)
@@ -117,26 +121,38 @@ print_offers(PGconn *conn, const char *chat, const char *agent)
 	free(text);
 }
 
+/* In one transaction: an agent that is refused leaves no session behind. */
 static int
-run_test(PGconn *conn, const char *agent, const char *session)
+begin_test(PGconn *conn, const char *agent, const char *scratch,
+    struct test *t)
+{
+	PGresult *res = db_query(conn, "begin", NO_PARAMS);
+
+	if (res != NULL)
+		t->session = open_scratch_session(conn, scratch);
+	PQclear(res);
+	if (t->session != NULL)
+		t->chat = db_value(conn, "select hearth.open_chat($1)",
+		    PARAMS(t->session));
+	if (t->chat != NULL)
+		t->turn = db_value(conn, "select hearth.submit($1, $2, "
+		    "'" PROMPT "', created_by => 'hearth agents test')",
+		    PARAMS(t->chat, agent));
+	res = t->turn != NULL ? db_query(conn, "commit", NO_PARAMS) : NULL;
+	PQclear(res);
+	return res != NULL ? 0 : -1;
+}
+
+static int
+run_test(PGconn *conn, const char *agent, const struct test *t)
 {
 	static const struct follow_options options = { false };
-	char *chat = db_value(conn, "select hearth.open_chat($1)",
-	    PARAMS(session));
-	char *turn = chat != NULL ? db_value(conn, "select hearth.submit($1, "
-	    "$2, '" PROMPT "', created_by => 'hearth agents test')",
-	    PARAMS(chat, agent)) : NULL;
-	int status = CLI_FAILED;
+	int status = follow_turn(conn, t->chat, t->turn, 0, &options);
 
-	if (turn != NULL) {
-		status = follow_turn(conn, chat, turn, 0, &options);
-		putchar('\n');
-		print_times(conn, turn);
-		print_offers(conn, chat, agent);
-		puts(status == 0 ? "ok" : "FAIL");
-	}
-	free(turn);
-	free(chat);
+	putchar('\n');
+	print_times(conn, t->turn);
+	print_offers(conn, t->chat, agent);
+	puts(status == 0 ? "ok" : "FAIL");
 	return status;
 }
 
@@ -195,18 +211,21 @@ int
 agents_test(PGconn *conn, const char *name)
 {
 	char scratch[] = "/tmp/hearth-agents-test-XXXXXX";
-	char *session;
+	struct test t = { NULL, NULL, NULL };
 	int status = refuse_without_node(conn);
 
 	if (status != 0 || follow_listen(conn) == -1)
 		return CLI_FAILED;
 	if (mkdtemp(scratch) == NULL || chmod(scratch, 0755) == -1)
 		return cli_fail("%s cannot be made", scratch);
-	session = open_scratch_session(conn, scratch);
-	status = session != NULL ? run_test(conn, name, session) : CLI_FAILED;
-	if (session != NULL)
-		close_session(conn, session);
-	free(session);
+	status = CLI_FAILED;
+	if (begin_test(conn, name, scratch, &t) == 0) {
+		status = run_test(conn, name, &t);
+		close_session(conn, t.session);
+	}
+	free(t.session);
+	free(t.chat);
+	free(t.turn);
 	remove_scratch(scratch);
 	return status;
 }

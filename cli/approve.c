@@ -56,6 +56,8 @@ answer(PGconn *conn, const char *request, const char *option)
 		return CLI_FAILED;
 	status = *first == 't' ? 0 : cli_fail("request %s was answered before, "
 	    "or its turn has ended", request);
+	if (status == 0)
+		printf("request %s: %s\n", request, option);
 	free(first);
 	return status;
 }

@@ -56,17 +56,27 @@ drop_notice(void *arg, const char *message)
 	(void)message;
 }
 
+/* A line that begins with a tab goes on with what the one before began. */
 char *
 db_connection_error(PGconn *conn)
 {
 	const char *p = conn != NULL ? PQerrorMessage(conn) : "out of memory";
 	struct buf b = { 0 };
 
-	for (; *p != '\0'; p++)
-		if (*p != '\n' && *p != '\t')
-			buf_addc(&b, *p);
-		else if (p[strspn(p, "\n\t")] != '\0' && *p == '\n')
-			buf_addc(&b, ' ');
+	while (*p != '\0') {
+		size_t line = strcspn(p, "\n");
+
+		buf_add(&b, p, line);
+		p += line;
+		p += strspn(p, "\n");
+		if (*p == '\t')
+			buf_adds(&b, p[1] >= 'A' && p[1] <= 'Z' ? ". " : " ");
+		else if (*p != '\0')
+			buf_adds(&b, "; ");
+		p += strspn(p, "\t");
+	}
+	if (b.len > 0 && strchr(".?", b.data[b.len - 1]) == NULL)
+		buf_addc(&b, '.');
 	buf_adds(&b, "");
 	return buf_take(&b);
 }
@@ -87,8 +97,8 @@ db_open(const struct cli *cli)
 	}
 	reason = db_connection_error(conn);
 	cli_fail("%s%s", reason, is_embedded_default(cli) ?
-	    " (start hearthd, or name the database with -d or "
-	    "HEARTH_DATABASE)" : "");
+	    " Start hearthd, or name the database with -d or "
+	    "HEARTH_DATABASE." : "");
 	free(reason);
 	PQfinish(conn);
 	return NULL;
@@ -129,6 +139,14 @@ lacks_schema(const PGresult *res)
 	return false;
 }
 
+/* An argument of the command line that is no number, or no uuid. */
+static bool
+is_no_id(const PGresult *res)
+{
+	return strcmp(db_state(res), "22P02") == 0 ||
+	    strcmp(db_state(res), "22003") == 0;
+}
+
 void
 db_complain(PGconn *conn, const PGresult *res)
 {
@@ -143,6 +161,12 @@ db_complain(PGconn *conn, const PGresult *res)
 	} else if (lacks_schema(res))
 		cli_fail("%s: run `hearth init` on this database (%s)",
 		    message, PQdb(conn));
+	else if (is_no_id(res))
+		cli_fail("%s: give the id as hearth turns, hearth changes or "
+		    "hearth approve show it", message);
+	else if (strcmp(db_state(res), "42501") == 0)
+		cli_fail("%s: %s needs the role hearth_app, or hearth_admin "
+		    "to change projects and agents", message, PQuser(conn));
 	else if (hint != NULL)
 		cli_fail("%s. %s", message, hint);
 	else

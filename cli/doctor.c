@@ -249,7 +249,7 @@ cli_doctor(struct cli *cli, int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *environment = getenv("HEARTH_DATABASE");
-	char *state_dir = NULL;
+	char *state_dir = NULL, *embedded = NULL;
 	struct doctor d = { 0 };
 	struct err e;
 	int c;
@@ -269,7 +269,11 @@ cli_doctor(struct cli *cli, int argc, char **argv)
 		state_dir = options_default_state_dir();
 	d.is_embedded = cli->database == NULL &&
 	    (environment == NULL || *environment == '\0');
+	if (d.is_embedded)
+		cli->database = embedded = embedded_conninfo(state_dir,
+		    "hearth");
 	examine(&d, cli, state_dir);
+	free(embedded);
 	free(state_dir);
 	return d.failures == 0 ? 0 : CLI_FAILED;
 }

@@ -79,7 +79,8 @@ static void
 check_nodes(struct doctor *d, PGconn *conn)
 {
 	PGresult *res = db_try(conn, "select name, version, "
-	    "hearth.is_alive(heartbeat_at), hearth.brief(now() - heartbeat_at) "
+	    "hearth.is_alive(heartbeat_at), "
+	    "hearth.brief(now() - heartbeat_at), heartbeat_at = 'epoch' "
 	    "from hearth.nodes order by heartbeat_at desc limit 1", NO_PARAMS);
 
 	if (!db_ok(res))
@@ -88,6 +89,9 @@ check_nodes(struct doctor *d, PGconn *conn)
 	else if (PQntuples(res) == 0)
 		doctor_say(d, DOCTOR_WARN, "node", "none was ever up: start "
 		    "hearthd");
+	else if (*PQgetvalue(res, 0, 4) == 't')
+		doctor_say(d, DOCTOR_WARN, "node", "none is up; %s was "
+		    "stopped: start hearthd", PQgetvalue(res, 0, 0));
 	else if (*PQgetvalue(res, 0, 2) != 't')
 		doctor_say(d, DOCTOR_WARN, "node", "none is up; %s was seen "
 		    "last %s ago: start hearthd", PQgetvalue(res, 0, 0),
@@ -137,9 +141,9 @@ doctor_check_database(struct doctor *d, const struct cli *cli)
 	free(conninfo);
 	if (conn == NULL || PQstatus(conn) != CONNECTION_OK) {
 		reason = db_connection_error(conn);
-		doctor_say(d, DOCTOR_FAIL, "database", "%s: %s", reason,
-		    d->is_embedded ? "start hearthd, whose embedded database "
-		    "this is" : "check the connection string");
+		doctor_say(d, DOCTOR_FAIL, "database", "%s %s", reason,
+		    d->is_embedded ? "Start hearthd, whose embedded database "
+		    "this is." : "Check the connection string.");
 		free(reason);
 	} else {
 		check_version(d, conn);

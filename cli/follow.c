@@ -347,7 +347,7 @@ conclude(struct follower *f, const PGresult *turn)
 	fflush(stdout);
 	if (strcmp(status, "completed") == 0)
 		return 0;
-	if (error == NULL)
+	if (error == NULL && reason != NULL && strcmp(reason, status) != 0)
 		error = reason;
 	return cli_fail("turn %s %s%s%s%s%s%s", f->turn,
 	    strcmp(status, "cancelled") == 0 ? "was cancelled" :

@@ -45,10 +45,13 @@ resolve(PGconn *conn, const char *project)
 	if (path != NULL && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return path;
 	if (path == NULL && errno != ENOENT)
-		cli_fail("%s: %s", project, strerror(errno));
+		cli_fail("project \"%s\": %s", project, strerror(errno));
+	else if (path != NULL)
+		cli_fail("project \"%s\" is not a folder: give one with -p",
+		    project);
 	else
-		cli_fail("%s is neither a registered project nor a folder: "
-		    "give one of them with -p", project);
+		cli_fail("\"%s\" is neither a registered project nor a folder "
+		    "of this machine: give one of them with -p", project);
 	free(path);
 	return NULL;
 }

@@ -85,6 +85,8 @@ turn_ended(const json_t *payload)
 
 	if (*why == '\0')
 		why = render_text(payload, "stop_reason");
+	if (strcmp(why, status) == 0)
+		why = "";
 	return xasprintf("%s%s%s", status, *why != '\0' ? ": " : "", why);
 }
 
@@ -103,6 +105,52 @@ prompt_text(const json_t *payload)
 }
 
 static char *
+change(const json_t *payload)
+{
+	return xasprintf("%s %s, %s", render_text(payload, "operation"),
+	    render_text(payload, "file_path"), render_text(payload, "status"));
+}
+
+static char *
+command_names(const json_t *payload)
+{
+	const json_t *command;
+	struct buf b = { 0 };
+	size_t i;
+
+	json_array_foreach(json_object_get(payload, "availableCommands"), i,
+	    command)
+		buf_printf(&b, "%s%s", i > 0 ? ", " : "",
+		    render_text(command, "name"));
+	buf_adds(&b, "");
+	return buf_take(&b);
+}
+
+static char *
+question(const json_t *payload)
+{
+	const json_t *call = json_object_get(payload, "tool_call");
+	const char *title = render_text(call, "title");
+	char *list = render_options(json_object_get(payload, "options"), true);
+	char *text = xasprintf("%s%s%s", title, *title != '\0' ? ": " : "",
+	    list);
+
+	free(list);
+	return text;
+}
+
+static char *
+reply(const json_t *payload)
+{
+	const char *by = render_text(payload, "answered_by");
+	const char *option = render_text(payload, "option_id");
+
+	return xasprintf("%s%s%s%s%s", render_text(payload, "status"),
+	    *option != '\0' ? ": " : "", option, *by != '\0' ? " by " : "",
+	    by);
+}
+
+static char *
 plain(const json_t *payload)
 {
 	char *dump = json_dumps(payload, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -110,22 +158,40 @@ plain(const json_t *payload)
 	return dump != NULL ? dump : xstrdup("");
 }
 
+static char *
+spoken(const json_t *payload)
+{
+	return xstrdup(render_text(payload, "text"));
+}
+
+static char *
+tool_call(const json_t *payload)
+{
+	return render_tool_call(payload, true);
+}
+
+/* What is not in it is shown as it is. */
+static const struct look {
+	const char *kind;
+	char *(*of)(const json_t *payload);
+} looks[] = {
+	{ "text", spoken }, { "reasoning", spoken },
+	{ "tool_call", tool_call }, { "tool_update", tool_call },
+	{ "turn_started", prompt_text }, { "turn_ended", turn_ended },
+	{ "change", change }, { "commands", command_names },
+	{ "permission", question }, { "permission_answer", reply },
+};
+
 char *
 render_event(const char *kind, const json_t *payload)
 {
+	char *(*of)(const json_t *) = plain;
 	char *text, *line;
 
-	if (strcmp(kind, "text") == 0 || strcmp(kind, "reasoning") == 0)
-		text = xstrdup(render_text(payload, "text"));
-	else if (strcmp(kind, "tool_call") == 0 ||
-	    strcmp(kind, "tool_update") == 0)
-		text = render_tool_call(payload, true);
-	else if (strcmp(kind, "turn_ended") == 0)
-		text = turn_ended(payload);
-	else if (strcmp(kind, "turn_started") == 0)
-		text = prompt_text(payload);
-	else
-		text = plain(payload);
+	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
+		if (strcmp(looks[i].kind, kind) == 0)
+			of = looks[i].of;
+	text = of(payload);
 	line = one_line(text);
 	free(text);
 	return line;

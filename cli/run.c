@@ -7,6 +7,7 @@
  */
 #include "cli/run.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "cli/db.h"
 #include "cli/follow.h"
 #include "cli/project.h"
@@ -78,6 +80,7 @@ run_parse(struct cli *cli, int argc, char **argv, struct run_arguments *a,
 	return 0;
 }
 
+/* The whole of it; NULL after a complaint. */
 static char *
 read_stdin(void)
 {
@@ -89,7 +92,32 @@ read_stdin(void)
 		buf_grew(&b, n);
 	} while (n > 0);
 	buf_adds(&b, "");
-	return buf_take(&b);
+	if (ferror(stdin))
+		cli_fail("run: standard input: %s", strerror(errno));
+	else if (memchr(b.data, '\0', b.len) != NULL)
+		cli_fail("run: the prompt on standard input holds a NUL byte: "
+		    "give text");
+	else
+		return buf_take(&b);
+	buf_free(&b);
+	return NULL;
+}
+
+/* The text to submit; NULL after a complaint. */
+static char *
+read_prompt(const struct run_arguments *a)
+{
+	char *prompt = strcmp(a->prompt, "-") == 0 ? read_stdin() :
+	    xstrdup(a->prompt);
+
+	if (prompt != NULL &&
+	    utf8_valid_prefix(prompt, strlen(prompt)) == strlen(prompt))
+		return prompt;
+	if (prompt != NULL)
+		cli_fail("run: the prompt is not valid UTF-8: convert it, for "
+		    "example with iconv");
+	free(prompt);
+	return NULL;
 }
 
 /* The chat to speak in; NULL after a complaint. */
@@ -181,7 +209,10 @@ run(PGconn *conn, const struct run_arguments *a, const char *prompt)
 		warn_without_node(conn);
 		status = follow_turn(conn, b.chat, b.turn,
 		    strtoll(b.seq, NULL, 10), &follow_options);
-		if (status != CLI_INTERRUPTED)
+		if (PQstatus(conn) != CONNECTION_OK)
+			fprintf(stderr, "hearth: turn %s goes on without this "
+			    "client: see hearth turns %s\n", b.turn, b.chat);
+		else if (status != CLI_INTERRUPTED)
 			list_changes(conn, b.chat);
 		fflush(stdout);
 		fprintf(stderr, "chat %s\n", b.chat);
@@ -203,11 +234,9 @@ cli_run(struct cli *cli, int argc, char **argv)
 
 	if (run_parse(cli, argc, argv, &a, &e) == -1)
 		return cli_usage("%s", e.text);
-	conn = db_open(cli);
-	if (conn == NULL)
-		return CLI_FAILED;
-	prompt = strcmp(a.prompt, "-") == 0 ? read_stdin() : xstrdup(a.prompt);
-	if (follow_listen(conn) == 0)
+	prompt = read_prompt(&a);
+	conn = prompt != NULL ? db_open(cli) : NULL;
+	if (conn != NULL && follow_listen(conn) == 0)
 		status = run(conn, &a, prompt);
 	free(prompt);
 	PQfinish(conn);

@@ -66,7 +66,8 @@ show_events(PGconn *conn, const char *chat, char **since)
 {
 	PGresult *res = db_query(conn, "select seq, "
 	    "to_char(created_at, 'HH24:MI:SS.MS'), kind, coalesce(agent, ''), "
-	    "payload from hearth.events_since($1, $2, 500)",
+	    "payload, coalesce(turn_id::text, '') "
+	    "from hearth.events_since($1, $2, 500)",
 	    PARAMS(chat, *since));
 	int n = res != NULL ? PQntuples(res) : -1;
 
@@ -75,8 +76,9 @@ show_events(PGconn *conn, const char *chat, char **since)
 		    JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 		char *line = render_event(PQgetvalue(res, i, 2), payload);
 
-		printf("%6s  %s  %-12s  %-12s  %s\n", PQgetvalue(res, i, 0),
-		    PQgetvalue(res, i, 1), PQgetvalue(res, i, 3),
+		printf("%6s  %s  %5s  %-10s  %-12s  %s\n",
+		    PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
+		    PQgetvalue(res, i, 5), PQgetvalue(res, i, 3),
 		    PQgetvalue(res, i, 2), line);
 		free(line);
 		json_decref(payload);

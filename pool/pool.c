@@ -144,7 +144,7 @@ pool_count(const struct pool *p)
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (s->is_leaving)
+		if (!is_live(s))
 			n.ending++;
 		else if (seat_is_ready(s))
 			n.idle++;
@@ -432,22 +432,33 @@ pool_note_crash(struct pool *p, const struct seat *seat, int *count)
 	return wait;
 }
 
-void
-pool_reset(struct pool *p, const char *chat, const char *agent)
+static bool
+forget_crashes(struct pool *p, const char *chat, const char *agent)
 {
+	struct crash_history *h;
 	char *key;
 
 	if (p->crashes.count == 0)
-		return;
+		return false;
 	key = history_key(chat, agent);
-	free(map_remove(&p->crashes, key));
+	h = map_remove(&p->crashes, key);
 	free(key);
+	if (!h)
+		return false;
+	free(h);
+	return true;
 }
 
 void
+pool_reset(struct pool *p, const char *chat, const char *agent)
+{
+	forget_crashes(p, chat, agent);
+}
+
+bool
 pool_note_success(struct pool *p, const struct seat *seat)
 {
-	pool_reset(p, seat->chat, seat->agent);
+	return forget_crashes(p, seat->chat, seat->agent);
 }
 
 /* ---- one seat */

@@ -42,8 +42,8 @@ struct db_callbacks {
 	void (*up)(void *ctx, bool first);
 	/* A connection was lost (told once until the next up). */
 	void (*down)(void *ctx, const char *why);
-	/* A turn was put into this session's queue. */
-	void (*work)(void *ctx, const char *session);
+	/* A turn was put into this session's queue; turn: which, 0 not known. */
+	void (*work)(void *ctx, const char *session, int64_t turn);
 	/* Commands wait: db_take_commands(). */
 	void (*commands)(void *ctx);
 	/* Another node has taken the session: forget all about it. Its writes
@@ -118,6 +118,15 @@ typedef void db_claimed_fn(void *ctx, const char *session,
 void db_claim(struct db *db, const char *session,
     const struct warm_seat *warm, size_t n_warm,
     db_claimed_fn *done, void *ctx);
+/*
+ * The same for one turn that is known, in a session that is this node's and
+ * has no live turn: the short way, for a quarter of the cost. NULL when it
+ * needs more than a warm seat: then db_claim() finds out. What a claimed_turn
+ * says of project, worktree and agent is left out (NULL, 0): the seat has it.
+ */
+void db_claim_warm(struct db *db, const char *session, int64_t turn,
+    const struct warm_seat *warm, size_t n_warm,
+    db_claimed_fn *done, void *ctx);
 
 /*
  * Sessions (of this node or of nobody alive) with queued turns, at most limit
@@ -136,6 +145,7 @@ struct command {
 	 * "archive_session" "warm" … */
 	const char *kind;
 	const char *session, *chat, *agent; /* each may be NULL */
+	int64_t chat_last_seq;     /* with a chat */
 	int64_t turn;              /* cancel */
 	const char *turn_status;   /* cancel: as it is now */
 	const char *requested_by;  /* may be NULL */

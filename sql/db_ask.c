@@ -21,13 +21,14 @@
 #include "base/log.h"
 #include "sql/statement.h"
 
-/* {"session":"uuid"} or {"command":1}. */
+/* {"session":"uuid","turn":1} or {"command":1}. */
 void
 on_work(void *ctx, const char *channel, const char *payload)
 {
-	static const char key[] = "\"session\":\"";
+	static const char key[] = "\"session\":\"", turn_key[] = "\"turn\":";
 	struct db *db = ctx;
 	const char *at = strstr(payload, key);
+	const char *turn = strstr(payload, turn_key);
 	char session[37];
 
 	if (strcmp(channel, "hearth_work") != 0 || !db->is_up ||
@@ -39,7 +40,8 @@ on_work(void *ctx, const char *channel, const char *payload)
 		return;
 	snprintf(session, sizeof session, "%.36s", at + strlen(key));
 	if (strlen(session) == 36)
-		db->cb->work(db->ctx, session);
+		db->cb->work(db->ctx, session,
+		    turn ? atoll(turn + strlen(turn_key)) : 0);
 }
 
 static void reserve(struct db *db);
@@ -198,18 +200,23 @@ fill_turn(const PGresult *res, struct claimed_turn *t)
 		.model = result_text(res, 0, "model"),
 		.mode_id = result_text(res, 0, "mode_id"),
 		.chat_last_seq = result_int8(res, 0, "chat_last_seq"),
-		.project_id = result_int8(res, 0, "project_id"),
-		.project_path = result_text(res, 0, "project_path"),
-		.default_branch = result_text(res, 0, "default_branch"),
-		.worktree_path = result_text(res, 0, "worktree_path"),
-		.base_commit = result_text(res, 0, "base_commit"),
-		.mcp_servers = result_text(res, 0, "mcp_servers"),
-		.client_capabilities =
-		    result_text(res, 0, "client_capabilities"),
-		.permission_mode = result_text(res, 0, "permission_mode"),
-		.idle_timeout = result_int8(res, 0, "idle_timeout"),
-		.config_hash = result_text(res, 0, "config_hash"),
 	};
+}
+
+/* What only a turn that may need a new child comes with. */
+static void
+fill_details(const PGresult *res, struct claimed_turn *t)
+{
+	t->project_id = result_int8(res, 0, "project_id");
+	t->project_path = result_text(res, 0, "project_path");
+	t->default_branch = result_text(res, 0, "default_branch");
+	t->worktree_path = result_text(res, 0, "worktree_path");
+	t->base_commit = result_text(res, 0, "base_commit");
+	t->mcp_servers = result_text(res, 0, "mcp_servers");
+	t->client_capabilities = result_text(res, 0, "client_capabilities");
+	t->permission_mode = result_text(res, 0, "permission_mode");
+	t->idle_timeout = result_int8(res, 0, "idle_timeout");
+	t->config_hash = result_text(res, 0, "config_hash");
 }
 
 static void
@@ -273,6 +280,7 @@ on_claimed(void *ctx, const PGresult *res, const struct sql_error *e)
 		return;
 	}
 	fill_turn(a->details, &t);
+	fill_details(a->details, &t);
 	t.command = command = parse_array(result_text(a->details, 0,
 	    "command"));
 	t.env = env = parse_array(result_text(a->details, 0, "env"));
@@ -397,6 +405,47 @@ db_claim(struct db *db, const char *session, const struct warm_seat *warm,
 	reserve(db);
 }
 
+/* One statement, one commit; a seat's execution names it if it is lost. */
+static void
+on_claimed_warm(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct ask *a = ctx;
+	struct claimed_turn t;
+
+	if (e && strncmp(e->state, "08", 2) == 0)
+		lose_claim(a);
+	if (e && strncmp(e->state, "23", 2) != 0) {
+		tell_error(a, e);
+		return;
+	}
+	/* 23505: another live turn is in its way after all */
+	if (!e && PQntuples(res) > 0)
+		fill_turn(res, &t);
+	a->claimed(a->ctx, a->session, !e && PQntuples(res) > 0 ? &t : NULL,
+	    false, NULL);
+	free_ask(a);
+}
+
+void
+db_claim_warm(struct db *db, const char *session, int64_t turn,
+    const struct warm_seat *warm, size_t n_warm, db_claimed_fn *done,
+    void *ctx)
+{
+	struct ask *a = new_ask(db, ctx, session);
+	struct params p = { 0 };
+
+	a->claimed = done;
+	if (!can_ask(a))
+		return;
+	copy_seats(a, warm, n_warm);
+	params_int8(&p, turn);
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	for (int i = 0; i < 4; i++)
+		params_array(&p, &a->seats[i]);
+	conn_ask(db->asker, "claim_warm", &p, on_claimed_warm, a);
+}
+
 static void
 on_waiting(void *ctx, const PGresult *res, const struct sql_error *e)
 {
@@ -441,6 +490,7 @@ fill_command(const PGresult *res, int i, struct command *c)
 		.session = result_text(res, i, "session"),
 		.chat = result_text(res, i, "chat"),
 		.agent = result_text(res, i, "agent"),
+		.chat_last_seq = result_int8(res, i, "chat_last_seq"),
 		.turn = result_int8(res, i, "turn"),
 		.turn_status = result_text(res, i, "turn_status"),
 		.requested_by = result_text(res, i, "requested_by"),

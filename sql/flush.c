@@ -148,6 +148,7 @@ note_chat(struct recorder *r, const struct item *it)
 	if (chat->flush != r->flush) {
 		chat->flush = r->flush;
 		chat->flush_seq = 0;
+		chat->flush_start = NULL;
 		array_uuid(&r->array[A_SESSIONS], chat->session);
 	}
 	if (it->seq > chat->flush_seq)
@@ -277,6 +278,41 @@ send_statement(struct recorder *r, struct item *it, int64_t now)
 	conn_send(r->conn, it->statement, &p, on_statement, it);
 }
 
+/*
+ * A quick turn: both ends of it are in this flush. What may be stored already,
+ * or is to be bisected, is sent as it was handed in.
+ */
+static void
+join_turn(struct recorder *r, struct item *it)
+{
+	struct item *start = it->chat ? it->chat->flush_start : NULL;
+
+	it->start = NULL;
+	it->is_joined = false;
+	if (r->is_uncertain || r->is_careful || !it->chat)
+		return;
+	if (it->statement == r->s_turn_started)
+		it->chat->flush_start = it;
+	if (it->statement != r->s_turn_end || !it->is_plain || !start ||
+	    start->turn != it->turn)
+		return;
+	it->start = start;
+	start->is_joined = true;
+	conn_need(r->conn, r->s_turn_quick);
+}
+
+static void
+send_quick_turn(struct recorder *r, struct item *end, int64_t now)
+{
+	struct params p = { 0 };
+
+	params_int8(&p, now - end->at);
+	for (int i = 1; i < end->n; i++)
+		params_text(&p, end->param[i]);
+	params_int8(&p, now - end->start->at);
+	conn_send(r->conn, r->s_turn_quick, &p, on_statement, end);
+}
+
 static void
 send_fence(struct recorder *r)
 {
@@ -299,9 +335,16 @@ survey(struct recorder *r)
 
 		if (it->chat)
 			note_chat(r, it);
-		if (it->kind == ITEM_STATEMENT)
-			conn_need(r->conn, it->statement);
-		notes_add_item(r, it);
+		if (it->kind != ITEM_STATEMENT)
+			continue;
+		join_turn(r, it);
+		conn_need(r->conn, it->statement);
+	}
+	LIST_EACH(pos, tmp, &r->flight) {
+		struct item *it = LIST_ITEM(pos, struct item, node);
+
+		if (!it->is_joined)
+			notes_add_item(r, it);
 	}
 }
 
@@ -331,7 +374,11 @@ flush_send(struct recorder *r)
 	LIST_EACH(pos, tmp, &r->flight) {
 		struct item *it = LIST_ITEM(pos, struct item, node);
 
-		if (it->kind == ITEM_STATEMENT)
+		if (it->kind != ITEM_STATEMENT || it->is_joined)
+			continue;
+		if (it->start)
+			send_quick_turn(r, it, now);
+		else
 			send_statement(r, it, now);
 	}
 	conn_sync(r->conn, on_stored, r);

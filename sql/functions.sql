@@ -483,7 +483,7 @@ begin
 		return same_turn(chat, key, hash);
 	end if;
 	perform pg_notify('hearth_work',
-			'{"session":"' || at.session_id || '"}'),
+			'{"session":"' || at.session_id || '","turn":' || turn || '}'),
 		pg_notify('hearth_status', '{"what":"turn","chat":"' || chat
 			|| '","agent":"' || submit.agent || '","id":' || turn
 			|| ',"status":"queued"}');
@@ -647,6 +647,30 @@ return hearth.request_for_agent('reset_agent', chat, agent, requested_by);
 comment on function hearth.reset_agent(uuid, text, text) is
 	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off and its session: the next turn begins anew. Returns the id in hearth.commands. 42704 unknown chat or agent';
 
+create or replace function hearth.cancel_unfinished(session uuid, chat uuid,
+	requested_by text)
+returns void language sql
+set search_path = pg_catalog, hearth, pg_temp
+begin atomic
+	insert into hearth.commands (tenant, kind, session_id, chat_id, agent,
+		turn_id, args, requested_by)
+	select t.tenant, 'cancel', t.session_id, t.chat_id, t.agent, t.id,
+			'{"reason": "closed"}', cancel_unfinished.requested_by
+		from hearth.chats c
+			join hearth.turns t on t.chat_id = c.id
+				and t.session_id = c.session_id
+		where c.session_id = cancel_unfinished.session
+			and (cancel_unfinished.chat is null
+				or c.id = cancel_unfinished.chat)
+			and t.status in ('queued', 'starting', 'running',
+				'waiting_permission')
+		order by t.id
+	on conflict (turn_id) where kind = 'cancel'
+		and status in ('pending', 'running') do nothing;
+end;
+comment on function hearth.cancel_unfinished(uuid, uuid, text) is
+	'Asks the daemon to cancel what is queued or live in a chat, or in a whole session';
+
 create or replace function hearth.close_chat(chat uuid,
 	requested_by text default null)
 returns bigint language plpgsql security definer
@@ -663,6 +687,8 @@ begin
 		update chats c set closed_at = now()
 			where c.id = it.id and c.closed_at is null;
 	end if;
+	perform cancel_unfinished(it.session_id, it.id,
+		close_chat.requested_by);
 	return request('close_chat', it.session_id, it.id, null,
 		close_chat.requested_by);
 end $$;
@@ -681,11 +707,13 @@ begin
 	end if;
 	update sessions s set archived_at = now()
 		where s.id = session and s.archived_at is null;
+	perform cancel_unfinished(session, null,
+		archive_session.requested_by);
 	return request('archive_session', session, null, null,
 		archive_session.requested_by);
 end $$;
 comment on function hearth.archive_session(uuid, text) is
-	'Archives a session: no new chats and turns, and the daemon is asked to end its agents. Returns the id in hearth.commands. 42704 unknown session';
+	'Archives a session: no new chats and turns, and the daemon is asked to cancel what is unfinished and to end its agents. Returns the id in hearth.commands. 42704 unknown session';
 
 -- Reading. These run with the rights of the caller; STABLE gives each the one
 -- snapshot that its answer is true for.

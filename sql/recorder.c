@@ -328,6 +328,9 @@ recorder_new(struct ev_loop *loop, int64_t interval, size_t budget,
 	r->s_notify = statement_find("notify");
 	r->s_notify_permissions = statement_find("notify_permissions");
 	r->s_notify_changes = statement_find("notify_changes");
+	r->s_turn_started = statement_find("turn_started");
+	r->s_turn_end = statement_find("turn_end");
+	r->s_turn_quick = statement_find("turn_quick");
 	ev_prepare_init(&r->prepare, on_prepare);
 	ev_timer_init(&r->due, on_timer, 0, 0);
 	ev_timer_init(&r->pause, on_timer, 0, 0);

@@ -54,14 +54,15 @@ void record_text(struct chat_log *log, int64_t turn, const char *agent,
 void record_event(struct chat_log *log, int64_t turn, const char *agent,
     const char *kind, const char *payload, size_t len, bool repaired);
 
-/* The event turn_started and the turn's two messages (the prompt, complete;
- * the answer, streaming). Not urgent. */
+/* The event turn_started, the turn's two messages (the prompt, complete; the
+ * answer, streaming), the agent session active. Tells hearth_status unless the
+ * turn ends in the same flush. Not urgent. */
 void record_turn_started(struct chat_log *log, int64_t turn,
     const char *agent);
 /* starting -> running, before the prompt is written (use a barrier). */
 void record_turn_running(struct chat_log *log, int64_t turn,
     const char *agent, int64_t execution_id, bool warm);
-/* Back to queued: it was starting and can't be started now. error says why,
+/* Back to queued: it was claimed and not delivered. error says why,
  * not_before_ms from now it may be claimed again. */
 void record_turn_requeued(struct chat_log *log, int64_t turn,
     const char *agent, const char *error, int64_t not_before_ms);

@@ -203,8 +203,11 @@ record_turn_started(struct chat_log *log, int64_t turn, const char *agent)
 	number_item(it);
 	add_int(it, turn);
 	add(it, agent);
+	it->turn = turn;
 	log->started_turn = turn;
 	log->started_seq = it->seq;
+	if (log->running_turn != turn)
+		note_status(it, "turn", log->chat, agent, turn, "running");
 	item_queue(log->r, it, false);
 }
 
@@ -216,6 +219,7 @@ record_turn_running(struct chat_log *log, int64_t turn, const char *agent,
 
 	if (log->is_fenced)
 		return;
+	log->running_turn = turn;
 	it = statement(log->r, log, "turn_running");
 	add_age(it);
 	add_int(it, turn);
@@ -321,6 +325,8 @@ record_turn_end(struct chat_log *log, int64_t turn, const char *agent,
 	/* Where its events begin and end; 0: it began before we did. */
 	add_int(it, log->started_turn == turn ? log->started_seq : 0);
 	add_int(it, log->last_seq);
+	it->turn = turn;
+	it->is_plain = log->busy_turn != turn;
 	note_status(it, "turn", log->chat, agent, turn, end->status);
 	item_queue(log->r, it, true);
 	record_end(log->r);
@@ -450,6 +456,7 @@ record_tool_call(struct chat_log *log, int64_t turn, const char *agent,
 
 	if (log->is_fenced)
 		return;
+	log->busy_turn = turn;
 	it = statement(log->r, log, "tool_call");
 	add_age(it);
 	add(it, log->chat);
@@ -477,6 +484,7 @@ record_permission(struct chat_log *log, int64_t turn, const char *agent,
 
 	if (log->is_fenced)
 		return;
+	log->busy_turn = turn;
 	it = statement(log->r, log, "permission");
 	add_age(it);
 	add(it, log->chat);

@@ -55,6 +55,11 @@ struct item {
 	char *param[ITEM_PARAMS];
 	unsigned json;           /* bits: which params are JSON */
 	int age;                 /* which param is the age, -1: none */
+	bool is_plain;           /* turn_end: no tool call, no permission */
+	/* of the flush that is being built: a turn_end with its turn_started is
+	 * one statement */
+	struct item *start;
+	bool is_joined;          /* this is such a turn_started */
 	enum item_note note_kind;
 	char *note;
 	int64_t note_execution, note_serial;
@@ -76,9 +81,12 @@ struct chat_log {
 	int64_t text_turn;       /* whose text came last */
 	int64_t written_at;      /* clock_ms(): events of it were sent */
 	int64_t started_turn, started_seq; /* newest turn_started */
+	int64_t running_turn;    /* told as running already */
+	int64_t busy_turn;       /* newest with a tool call or permission */
 	/* of the flush that is being built */
 	unsigned flush;
 	int64_t flush_seq;
+	struct item *flush_start;
 };
 
 /* Parameters that are arrays, kept from flush to flush for their memory. */
@@ -138,7 +146,7 @@ struct recorder {
 	struct sql_array array[ARRAYS];
 	/* numbers of the statements that every flush has */
 	int s_fence, s_events, s_events_again, s_notify, s_notify_permissions,
-	    s_notify_changes;
+	    s_notify_changes, s_turn_started, s_turn_end, s_turn_quick;
 };
 
 /* For db.c. */

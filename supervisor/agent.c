@@ -126,6 +126,8 @@ permission(struct place *p, const struct agent_event *ev)
 		    ev->permission.option_id, "policy");
 	else if (p->turn)
 		turn_asks(p->turn, ev->permission.serial);
+	else /* no turn: nobody waits for it, and no limit would end it */
+		seat_expire_permission(p->seat, ev->permission.serial);
 }
 
 static void
@@ -187,6 +189,10 @@ ended(struct place *p, const struct agent_event *ev)
 	record_execution_end(p->chat->log, seat_execution(p->seat),
 	    ev->ended.exit_code, ev->ended.term_signal, ev->ended.end_reason,
 	    ev->ended.peak_rss_kb, ev->ended.stderr_tail);
+	/* a late end never touches the row of a successor */
+	if (pool_find(p->sup->pool, seat_session(p->seat), seat_chat(p->seat),
+	    p->agent))
+		return;
 	if (seat_has_failed(p->seat))
 		record_agent_session(p->chat->log, p->agent,
 		    &(struct agent_session_row){
@@ -241,7 +247,7 @@ handle(struct place *p, const struct agent_event *ev)
 		ended(p, ev);
 		break;
 	case AGENT_GONE:
-		break;
+		break; /* not told here */
 	}
 }
 
@@ -255,6 +261,11 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 	p.session = session_find(sup, seat_session(seat));
 	if (!p.session)
 		return;
+	/* by now it may be a later one, which does not know the seat's chat */
+	if (ev->type == AGENT_GONE) {
+		session_tidy(p.session);
+		return;
+	}
 	if (!p.session->is_lost) {
 		p.chat = session_find_chat(p.session, seat_chat(seat));
 		MUST(p.chat != NULL);
@@ -264,6 +275,6 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 		    p.turn->id : p.chat->last_turn;
 		handle(&p, ev);
 	}
-	if (ev->type == AGENT_ENDED || ev->type == AGENT_GONE)
-		session_tidy(session_find(sup, seat_session(seat)));
+	if (ev->type == AGENT_ENDED)
+		session_tidy(p.session);
 }

@@ -23,7 +23,8 @@ cancel_queued(struct supervisor *sup, const struct command *c)
 	struct session *s = session_get(sup, c->session);
 	struct chat *known = session_find_chat(s, c->chat);
 	struct chat_log *log = known ? known->log :
-	    chat_log_open(sup->recorder, c->session, c->chat, 0);
+	    chat_log_open(sup->recorder, c->session, c->chat,
+	    c->chat_last_seq);
 	struct turn_end end = {
 		.status = "cancelled",
 		.end_reason = c->reason ? c->reason : "cancelled",
@@ -35,8 +36,9 @@ cancel_queued(struct supervisor *sup, const struct command *c)
 	record_queued_turn_end(log, c->turn, c->agent, &end);
 	if (!known)
 		chat_log_close(&log);
-	/* a claim that is under way may have taken it a moment before */
-	if (s->is_claiming) {
+	/* a claim that is under way may have taken it a moment before, and
+	 * so may the one that follows when it is just being queued again */
+	if (s->is_claiming || !list_empty(&s->turns)) {
 		s->cancelled = xrealloc(s->cancelled,
 		    (s->n_cancelled + 1) * sizeof *s->cancelled);
 		s->cancelled[s->n_cancelled++] = c->turn;
@@ -50,10 +52,11 @@ cancel(struct supervisor *sup, const struct command *c)
 	struct session *s = session_find(sup, c->session);
 	struct turn *t = s ? session_turn_by_id(s, c->turn) : NULL;
 
-	if (t)
+	if (t && !t->is_requeued)
 		turn_cancel(t, c->requested_by,
 		    c->reason ? c->reason : "cancelled");
-	else if (c->turn_status && strcmp(c->turn_status, "queued") == 0)
+	else if (t || (c->turn_status &&
+	    strcmp(c->turn_status, "queued") == 0))
 		cancel_queued(sup, c);
 	done(sup, c);
 }
@@ -90,8 +93,8 @@ close_seat(struct supervisor *sup, struct seat *seat, const char *by)
 	    seat_agent(seat)) : NULL;
 
 	if (t) {
-		turn_cancel(t, by, "closed");
 		t->closes_seat = true;
+		turn_cancel(t, by, "closed");
 	} else {
 		seat_stop(seat, "closed by a user");
 	}
@@ -124,6 +127,13 @@ close_seats(struct supervisor *sup, const struct command *c)
 	done(sup, c);
 }
 
+/* What waited for the end of the back-off sees it now. */
+static void
+on_reset_durable(void *ctx)
+{
+	supervisor_look(ctx);
+}
+
 /* An agent session that waits after crashes may start again at once. */
 static void
 reset_agent(struct supervisor *sup, const struct command *c)
@@ -131,7 +141,8 @@ reset_agent(struct supervisor *sup, const struct command *c)
 	struct session *s = session_get(sup, c->session);
 	struct chat *known = session_find_chat(s, c->chat);
 	struct chat_log *log = known ? known->log :
-	    chat_log_open(sup->recorder, c->session, c->chat, 0);
+	    chat_log_open(sup->recorder, c->session, c->chat,
+	    c->chat_last_seq);
 
 	pool_reset(sup->pool, c->chat, c->agent);
 	record_agent_session(log, c->agent, &(struct agent_session_row){
@@ -139,7 +150,8 @@ reset_agent(struct supervisor *sup, const struct command *c)
 	if (!known)
 		chat_log_close(&log);
 	close_seats(sup, c);
-	session_claim(s);
+	record_barrier(sup->recorder, on_reset_durable, sup);
+	session_tidy(s);
 }
 
 static const struct {

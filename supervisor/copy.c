@@ -87,8 +87,9 @@ on_made(void *ctx, const struct err *e)
 	if (e) {
 		turn_fail(t, "workspace_failed", e->text);
 	} else {
+		/* a copy taken up again is not clean: what was done in it
+		 * meanwhile is a person's */
 		s->is_copy_made = true;
-		t->is_tree_taken = true;
 		record_worktree(t->chat->log, working_copy_path(s->copy),
 		    working_copy_branch(s->copy), working_copy_base(s->copy));
 		turn_advance(t);

@@ -146,9 +146,9 @@ on_db_down(void *ctx, const char *why)
 }
 
 static void
-on_db_work(void *ctx, const char *session)
+on_db_work(void *ctx, const char *session, int64_t turn)
 {
-	supervisor_work(((struct node *)ctx)->sup, session);
+	supervisor_work(((struct node *)ctx)->sup, session, turn);
 }
 
 static void

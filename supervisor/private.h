@@ -42,15 +42,16 @@ struct supervisor {
 	struct workspace *workspace;
 	int64_t permission_timeout; /* milliseconds */
 	struct map sessions;        /* uuid -> struct session */
-	int turns;                  /* claimed and not ended */
+	int turns;                  /* claimed, their end not queued yet */
 	bool is_up;
 	bool is_draining;
 	bool is_asking;             /* for waiting sessions */
+	bool ask_again;
 	bool is_taking;             /* commands */
 	bool take_again;
 	const char *interrupted;    /* why turns that end now were cut off */
 	struct ev_timer poll;       /* waiting sessions, should a hint be lost */
-	struct ev_check check;      /* once per wake-up: quiet? empty? */
+	struct ev_prepare prepare;  /* before the loop sleeps: quiet? empty? */
 	void (*on_quiet)(void *ctx);
 	void (*on_empty)(void *ctx);
 	void *ctx;
@@ -99,7 +100,6 @@ struct outcome {
 	char *stop_reason;
 	char *error_code;
 	char *error;
-	bool was_cancelled;
 	bool was_empty;
 	bool used_tool;
 	int64_t input_tokens, output_tokens;
@@ -119,9 +119,10 @@ struct turn {
 	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
 	int64_t idle_timeout;
 	int64_t execution;          /* of the seat, or for a new one */
+	bool is_execution_spent;    /* a child has had it */
 	bool is_recorded_running;
 	bool is_tree_taken;         /* before the prompt */
-	int starts;                 /* children started for it */
+	bool is_requeued;           /* its end: not started, queued again */
 	int waits;                  /* callbacks that will come back to it */
 	bool closes_seat;           /* its child is stopped when it has ended */
 	bool is_cancelled;
@@ -143,6 +144,8 @@ struct turn *session_find_turn(struct session *s, const char *chat,
 struct turn *session_turn_by_id(struct session *s, int64_t id);
 /* There may be a turn to claim: asks now or as soon as it can. */
 void session_claim(struct session *s);
+/* The same for a turn that was just queued: the short way, if it is warm. */
+void session_hint(struct session *s, int64_t turn);
 /* Frees what nothing needs any more: chats, the session itself. */
 void session_tidy(struct session *s);
 /* Another node has it: stops its children, forgets its turns. */
@@ -182,6 +185,10 @@ const char *turn_name(const struct turn *t); /* for log lines; static */
 /* supervisor/agent.c */
 void agent_on_event(void *ctx, struct seat *seat,
     const struct agent_event *ev);
+
+/* supervisor/supervisor.c */
+/* Looks for sessions whose turns could start. */
+void supervisor_look(struct supervisor *sup);
 
 /* supervisor/command.c */
 void commands_take(struct supervisor *sup);

@@ -123,11 +123,25 @@ has_exclusive_turn(struct session *s)
 	return false;
 }
 
+/*
+ * A turn may go straight to running only when nothing has changed in the
+ * working copy since the last tree: what a person did between turns must be
+ * read before the agent begins.
+ */
+static void
+find_warm(struct session *s, struct warm_list *warm)
+{
+	warm->n = 0;
+	if (s->is_copy_made && s->copy_work == COPY_IDLE &&
+	    working_copy_is_clean(s->copy))
+		pool_each(s->sup->pool, s->id, add_warm, warm);
+}
+
 void
 session_claim(struct session *s)
 {
 	struct supervisor *sup = s->sup;
-	struct warm_list warm = { .n = 0 };
+	struct warm_list warm;
 
 	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
 	    has_exclusive_turn(s)) {
@@ -136,15 +150,42 @@ session_claim(struct session *s)
 	}
 	s->wants_claim = false;
 	s->is_claiming = true;
-	/*
-	 * A turn may go straight to running only when nothing has changed in
-	 * the working copy since the last tree: what a person did between
-	 * turns must be read before the agent begins.
-	 */
-	if (s->is_copy_made && s->copy_work == COPY_IDLE &&
-	    working_copy_is_clean(s->copy))
-		pool_each(sup->pool, s->id, add_warm, &warm);
+	find_warm(s, &warm);
 	db_claim(sup->db, s->id, warm.seats, warm.n, on_claimed, sup);
+}
+
+static void
+on_claimed_warm(void *ctx, const char *session,
+    const struct claimed_turn *c, bool more, const struct err *e)
+{
+	struct supervisor *sup = ctx;
+	struct session *s = session_find(sup, session);
+
+	if (!c && !e && s) {
+		s->is_claiming = false;
+		session_claim(s);
+	} else {
+		on_claimed(ctx, session, c, more, e);
+	}
+}
+
+void
+session_hint(struct session *s, int64_t turn)
+{
+	struct supervisor *sup = s->sup;
+	struct warm_list warm;
+
+	if (turn && !s->is_claiming && !s->wants_claim && sup->is_up &&
+	    !sup->is_draining && !s->is_lost && list_empty(&s->turns)) {
+		find_warm(s, &warm);
+		if (warm.n > 0) {
+			s->is_claiming = true;
+			db_claim_warm(sup->db, s->id, turn, warm.seats,
+			    warm.n, on_claimed_warm, sup);
+			return;
+		}
+	}
+	session_claim(s);
 }
 
 static bool
@@ -154,6 +195,18 @@ was_cancelled(struct session *s, int64_t turn)
 		if (s->cancelled[i] == turn)
 			return true;
 	return false;
+}
+
+/* It was lost and is ours again before its children have ended. */
+static void
+give_back(struct session *s, const struct claimed_turn *c)
+{
+	struct chat_log *log = chat_log_open(s->sup->recorder, s->id, c->chat,
+	    c->chat_last_seq);
+
+	record_turn_requeued(log, c->turn, c->agent,
+	    "the session's agents are still being stopped", 1000);
+	chat_log_close(&log);
 }
 
 static void
@@ -174,6 +227,8 @@ on_claimed(void *ctx, const char *session, const struct claimed_turn *c,
 	if (e) {
 		log_debug("hearthd", "claim in session %s: %s", session,
 		    e->text);
+	} else if (c && s->is_lost) {
+		give_back(s, c);
 	} else if (c) {
 		turn_begin(s, c);
 		t = session_turn_by_id(s, c->turn);

@@ -16,7 +16,7 @@
 #define WAITING_SESSIONS 200
 
 static void on_poll(struct ev_loop *loop, ev_timer *t, int revents);
-static void on_check(struct ev_loop *loop, ev_check *c, int revents);
+static void on_prepare(struct ev_loop *loop, ev_prepare *p, int revents);
 
 static struct pool_config
 pool_config_of(const struct options *opt)
@@ -46,9 +46,11 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	sup->permission_timeout = opt->permission_timeout;
 	ev_timer_init(&sup->poll, on_poll, POLL_SECONDS, POLL_SECONDS);
 	sup->poll.data = sup;
-	ev_check_init(&sup->check, on_check);
-	sup->check.data = sup;
-	ev_check_start(loop, &sup->check);
+	ev_prepare_init(&sup->prepare, on_prepare);
+	/* after the recorder's, which runs the barriers */
+	ev_set_priority(&sup->prepare, EV_MINPRI);
+	sup->prepare.data = sup;
+	ev_prepare_start(loop, &sup->prepare);
 	return sup;
 }
 
@@ -76,7 +78,7 @@ supervisor_free(struct supervisor **supervisor)
 	if (!sup)
 		return;
 	ev_timer_stop(sup->loop, &sup->poll);
-	ev_check_stop(sup->loop, &sup->check);
+	ev_prepare_stop(sup->loop, &sup->prepare);
 	pool_free(&sup->pool);
 	map_each(&sup->sessions, free_session, NULL);
 	map_free(&sup->sessions);
@@ -99,18 +101,21 @@ on_waiting(void *ctx, const char *const *sessions, size_t n,
 		return;
 	if (!sup->is_draining)
 		for (size_t i = 0; i < n; i++)
-			session_claim(session_get(sup, sessions[i]));
+			supervisor_work(sup, sessions[i], 0);
 	/* a back-off that ends sooner is not kept waiting */
 	if (next_ms >= 0 && (double)next_ms / 1e3 < next)
 		next = (double)next_ms / 1e3 + .01;
 	ev_timer_stop(sup->loop, &sup->poll);
 	ev_timer_set(&sup->poll, next, POLL_SECONDS);
 	ev_timer_start(sup->loop, &sup->poll);
+	if (sup->ask_again)
+		supervisor_look(sup);
 }
 
-static void
-ask_waiting(struct supervisor *sup)
+void
+supervisor_look(struct supervisor *sup)
 {
+	sup->ask_again = sup->is_asking;
 	if (!sup->is_up || sup->is_draining || sup->is_asking)
 		return;
 	sup->is_asking = true;
@@ -124,7 +129,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 
 	(void)loop;
 	(void)revents;
-	ask_waiting(sup);
+	supervisor_look(sup);
 	commands_take(sup);
 }
 
@@ -136,7 +141,7 @@ supervisor_up(struct supervisor *sup)
 	sup->is_up = true;
 	ev_timer_again(sup->loop, &sup->poll);
 	commands_take(sup);
-	ask_waiting(sup);
+	supervisor_look(sup);
 }
 
 static void
@@ -157,10 +162,16 @@ supervisor_down(struct supervisor *sup)
 }
 
 void
-supervisor_work(struct supervisor *sup, const char *session)
+supervisor_work(struct supervisor *sup, const char *session, int64_t turn)
 {
-	if (!sup->is_draining)
-		session_claim(session_get(sup, session));
+	struct session *s;
+
+	if (sup->is_draining)
+		return;
+	s = session_get(sup, session);
+	session_hint(s, turn);
+	/* not claimed while PostgreSQL is away: found again when it is back */
+	session_tidy(s);
 }
 
 void
@@ -198,7 +209,6 @@ supervisor_drain(struct supervisor *sup, void (*on_quiet)(void *ctx),
 	sup->is_draining = true;
 	sup->on_quiet = on_quiet;
 	sup->ctx = ctx;
-	ev_feed_event(sup->loop, &sup->check, EV_CHECK);
 }
 
 static void
@@ -240,13 +250,13 @@ supervisor_stop(struct supervisor *sup, void (*on_empty)(void *ctx),
 		pool_kill(sup->pool, "hearthd is being stopped");
 	else
 		pool_stop(sup->pool, "hearthd is being stopped");
-	ev_feed_event(sup->loop, &sup->check, EV_CHECK);
 }
 
+/* on_quiet may ask for on_empty, and that there is nothing to wait for. */
 static void
-on_check(struct ev_loop *loop, ev_check *c, int revents)
+on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
 {
-	struct supervisor *sup = c->data;
+	struct supervisor *sup = p->data;
 	void (*fn)(void *ctx);
 
 	(void)loop;
@@ -255,7 +265,8 @@ on_check(struct ev_loop *loop, ev_check *c, int revents)
 		fn = sup->on_quiet;
 		sup->on_quiet = NULL;
 		fn(sup->ctx);
-	} else if (sup->on_empty && pool_is_empty(sup->pool)) {
+	}
+	if (sup->on_empty && pool_is_empty(sup->pool)) {
 		fn = sup->on_empty;
 		sup->on_empty = NULL;
 		fn(sup->ctx);

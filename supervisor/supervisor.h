@@ -30,7 +30,8 @@ void supervisor_configure(struct supervisor *sup, const struct options *opt);
 /* The database's callbacks (sql/db.h), passed on. */
 void supervisor_up(struct supervisor *sup);
 void supervisor_down(struct supervisor *sup);
-void supervisor_work(struct supervisor *sup, const char *session);
+void supervisor_work(struct supervisor *sup, const char *session,
+    int64_t turn);
 void supervisor_commands(struct supervisor *sup);
 void supervisor_fenced(struct supervisor *sup, const char *session);
 void supervisor_pressure(struct supervisor *sup, bool full);

@@ -20,10 +20,12 @@
 #include "base/options.h"
 #include "supervisor/private.h"
 
-/* A child that dies before it had the prompt is replaced so many times. */
-#define STARTS 3
 /* How long a turn waits when there is no room for another child. */
 #define NO_ROOM_MS 500
+/* An execution is one life: the next child takes another claim. */
+#define AGENT_ENDED_EARLY "its agent ended before it had the prompt"
+
+static void requeue(struct turn *t, const char *why, int64_t not_before);
 
 static const char *const state_words[] = {
 #define STATE(name, word, meaning) [TURN_##name] = word,
@@ -107,7 +109,7 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->config_hash = xstrdup(c->config_hash);
 	t->idle_timeout = c->idle_timeout;
 	t->execution = c->execution_id;
-	t->is_recorded_running = c->is_running;
+	t->is_execution_spent = t->is_recorded_running = c->is_running;
 	list_init(&t->asks);
 	list_append(&s->turns, &t->in_session);
 	s->sup->turns++;
@@ -128,14 +130,18 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 	struct turn *t = new_turn(s, c);
 	struct seat *seat = seat_of(t);
 
-	prepare_copy(s, c);
+	if (c->project_path)
+		prepare_copy(s, c);
 	if (c->is_running && seat && seat_is_ready(seat) &&
 	    seat_execution(seat) == c->execution_id) {
 		t->is_tree_taken = true;
 		deliver(t, seat);
 		return;
 	}
-	turn_advance(t);
+	if (t->command)
+		turn_advance(t);
+	else
+		requeue(t, AGENT_ENDED_EARLY, 0);
 }
 
 /* ---- its way to the agent */
@@ -147,6 +153,9 @@ on_end_durable(void *ctx)
 	struct session *s = t->session;
 
 	t->waits--;
+	/* it may be claimed again, after a while */
+	if (t->is_requeued)
+		supervisor_look(s->sup);
 	turn_forget(t);
 	if (s->wants_claim)
 		session_claim(s);
@@ -157,7 +166,12 @@ on_end_durable(void *ctx)
 static void
 leave(struct turn *t)
 {
+	struct seat *seat = seat_of(t);
+
 	set_state(t, TURN_ENDED);
+	t->session->sup->turns--;
+	if (seat && t->closes_seat)
+		seat_stop(seat, "closed by a user");
 	t->waits++;
 	record_barrier(t->session->sup->recorder, on_end_durable, t);
 }
@@ -167,11 +181,12 @@ static void
 requeue(struct turn *t, const char *why, int64_t not_before)
 {
 	log_info(turn_name(t), "back to the queue: %s", why);
+	t->is_requeued = true;
 	record_turn_requeued(t->chat->log, t->id, t->agent, why, not_before);
 	leave(t);
 }
 
-static int
+static void
 start_child(struct turn *t)
 {
 	struct session *s = t->session;
@@ -191,11 +206,10 @@ start_child(struct turn *t)
 	};
 	struct err e;
 
-	t->starts++;
 	if (pool_start(s->sup->pool, &spec, &e))
-		return 0;
-	requeue(t, e.text, NO_ROOM_MS);
-	return -1;
+		t->is_execution_spent = true;
+	else
+		requeue(t, e.text, NO_ROOM_MS);
 }
 
 static void
@@ -223,6 +237,7 @@ make_running(struct turn *t, struct seat *seat)
 		return;
 	}
 	t->execution = seat_execution(seat);
+	t->is_execution_spent = true;
 	t->waits++;
 	record_turn_running(t->chat->log, t->id, t->agent, t->execution,
 	    !seat_is_fresh(seat));
@@ -297,7 +312,7 @@ turn_advance(struct turn *t)
 		end_cancelled(t);
 		return;
 	}
-	if (sup->interrupted && !t->is_recorded_running) {
+	if (sup->interrupted) {
 		requeue(t, sup->interrupted, 0);
 		return;
 	}
@@ -311,9 +326,8 @@ turn_advance(struct turn *t)
 	seat = usable_seat(t);
 	if (seat && seat_is_ready(seat))
 		make_running(t, seat);
-	else if (!seat && t->starts >= STARTS)
-		turn_fail(t, "agent_crashed",
-		    "the agent ended again and again before it had the prompt");
+	else if (!seat && t->is_execution_spent)
+		requeue(t, AGENT_ENDED_EARLY, 0);
 	else if (!seat)
 		start_child(t);
 }
@@ -418,7 +432,6 @@ turn_settle(struct turn *t, const struct agent_event *ev)
 	o->stop_reason = xstrdup(ev->done.stop_reason);
 	o->error_code = xstrdup(ev->done.error_code);
 	o->error = xstrdup(ev->done.error);
-	o->was_cancelled = ev->done.was_cancelled;
 	o->was_empty = ev->done.was_empty;
 	o->used_tool = ev->done.used_tool;
 	o->input_tokens = ev->done.input_tokens;
@@ -469,6 +482,16 @@ fill_end(const struct turn *t, struct turn_end *end)
 	}
 }
 
+/* One success ends the count of crashes. */
+static void
+note_success(struct turn *t, struct seat *seat)
+{
+	if (pool_note_success(t->session->sup->pool, seat))
+		record_agent_session(t->chat->log, t->agent,
+		    &(struct agent_session_row){
+			.pid = -1, .crash_count = 0, .backoff_ms = 0 });
+}
+
 void
 turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 {
@@ -478,10 +501,8 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 
 	fill_end(t, &end);
 	if (seat && strcmp(end.status, "completed") == 0)
-		pool_note_success(t->session->sup->pool, seat);
-	if (seat && t->closes_seat)
-		seat_stop(seat, "closed by a user");
-	else if (seat && has_code(t, "auth_required"))
+		note_success(t, seat);
+	if (seat && has_code(t, "auth_required"))
 		seat_stop(seat, "it needs a login, which it reads at its start");
 	record_begin(r);
 	copy_record_changes(t, t->id, t->agent, changes, n);
@@ -498,7 +519,8 @@ turn_forget(struct turn *t)
 	LIST_EACH(pos, tmp, &t->asks)
 		free_ask(LIST_ITEM(pos, struct ask, in_turn));
 	list_remove(&t->in_session);
-	t->session->sup->turns--;
+	if (t->state != TURN_ENDED)
+		t->session->sup->turns--;
 	strv_free(&t->command);
 	strv_free(&t->env);
 	free(t->agent);

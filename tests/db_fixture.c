@@ -86,11 +86,12 @@ on_down(void *ctx, const char *why)
 }
 
 static void
-on_session_work(void *ctx, const char *session)
+on_session_work(void *ctx, const char *session, int64_t turn)
 {
 	struct node *n = ctx;
 
 	n->works++;
+	n->worked_turn = turn;
 	snprintf(n->worked, sizeof n->worked, "%s", session);
 }
 

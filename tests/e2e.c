@@ -36,7 +36,7 @@
 #define STOP_MS 15000
 #define ERRORS_MAX 16
 
-const char *folder, *project, *state, *db, *chat;
+const char *folder, *project, *state, *db, *chat, *daemon_file;
 
 static struct {
 	pid_t pid;          /* 0: none */
@@ -162,6 +162,10 @@ launch(const char *database, const char *const *options)
 	prepare();
 	strv_add(&argv, path);
 	free(path);
+	if (daemon_file) {
+		strv_add(&argv, "-c");
+		strv_add(&argv, daemon_file);
+	}
 	add_option(&argv, "database", database ? database : db);
 	add_option(&argv, "state_dir", state);
 	add_option(&argv, "node_name", "e2e");
@@ -559,7 +563,7 @@ tear_down(void)
 		    sizeof *after_stop);
 	if (folder)
 		shell("rm -rf %s", folder);
-	folder = project = state = db = chat = NULL;
+	folder = project = state = db = chat = daemon_file = NULL;
 	free(hearthd.log);
 	hearthd.log = NULL;
 	strv_free(&extra_env);

@@ -70,7 +70,9 @@ void ignore_errors(void);
 bool log_has(const char *text);
 void wait_log(const char *text);
 /* A variable for the daemons that are started from now on. */
-void daemon_setenv(const char *name, const char *value);
+void daemon_setenv(const char *name, const char *content);
+/* For its -c; NULL: none. */
+extern const char *daemon_file;
 
 /* ---- SQL */
 

@@ -34,10 +34,11 @@ with mine as (
 	returning c.*
 )
 select c.id, c.kind, c.session_id as session, c.chat_id as chat, c.agent,
-	c.turn_id as turn, t.status as turn_status, c.requested_by,
+	coalesce(h.last_seq, 0) as chat_last_seq, c.turn_id as turn, t.status as turn_status, c.requested_by,
 	c.args ->> 'reason' as reason, c.args ->> 'option_id' as option_id,
 	q.execution_id, q.serial
 from command c
+	left join hearth.chats h on h.id = c.chat_id
 	left join hearth.turns t on t.id = c.turn_id
 	left join hearth.permission_requests q
 		on q.id = (c.args ->> 'request')::bigint

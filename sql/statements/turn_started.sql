@@ -1,5 +1,5 @@
--- The event turn_started and the turn's two messages; what was asked for is
--- taken from the turn. A second time: all three are there.
+-- The event turn_started, the turn's two messages, the agent session active;
+-- what was asked for is taken from the turn. A second time: all three are there.
 -- $1 age in ms, $2 chat, $3 seq, $4 turn, $5 agent
 with turn as (
 	select t.*, now() - $1::bigint * interval '1 ms' as at,
@@ -34,6 +34,12 @@ with turn as (
 	where (select count(*) from question) >= 0
 	on conflict (turn_id, role) do nothing
 	returning id, turn_id
+), seat as (
+	update hearth.agent_sessions a set status = 'active', last_active_at = t.at
+	from turn t
+	where a.chat_id = t.chat_id and a.agent = t.agent
+		and a.status <> 'active'
+		and t.status in ('running', 'waiting_permission')
 )
 update hearth.turns t set message_id = a.id
 from answer a where t.id = a.turn_id

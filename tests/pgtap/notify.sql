@@ -29,7 +29,7 @@ select pg_temp.app(format($$ select hearth.submit(%L, 'qwen', 'Hi',
 select is(pg_temp.heard(:'out'), array[
 	format('hearth_status {"what":"turn","chat":"%s","agent":"qwen","id":2,'
 		'"status":"queued"}', pg_temp.id(11)),
-	format('hearth_work {"session":"%s"}', pg_temp.id(1))],
+	format('hearth_work {"session":"%s","turn":2}', pg_temp.id(1))],
 	'submit tells the daemon of the session and all of the turn');
 
 \o :heard
@@ -69,7 +69,8 @@ select is(pg_temp.heard(:'out'), array[
 	format('hearth_status {"what":"turn","chat":"%s","agent":"qwen","id":%s,'
 		'"status":"queued"}', pg_temp.id(12),
 		(select max(id) from hearth.turns)),
-	format('hearth_work {"session":"%s"}', pg_temp.id(1))],
+	format('hearth_work {"session":"%s","turn":%s}', pg_temp.id(1),
+		(select max(id) from hearth.turns))],
 	'interrupt does not cancel again what is being cancelled');
 
 update hearth.commands set status = 'done';
