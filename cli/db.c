@@ -165,7 +165,7 @@ db_complain(PGconn *conn, const PGresult *res)
 		cli_fail("%s: give the id as hearth turns, hearth changes or "
 		    "hearth approve show it", message);
 	else if (strcmp(db_state(res), "42501") == 0)
-		cli_fail("%s: %s needs the role hearth_app, or hearth_admin "
+		cli_fail("%s: grant hearth_app to \"%s\", or hearth_admin "
 		    "to change projects and agents", message, PQuser(conn));
 	else if (hint != NULL)
 		cli_fail("%s. %s", message, hint);

@@ -76,7 +76,7 @@ show_events(PGconn *conn, const char *chat, char **since)
 		    JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 		char *line = render_event(PQgetvalue(res, i, 2), payload);
 
-		printf("%6s  %s  %5s  %-10s  %-12s  %s\n",
+		printf("%6s  %s  %5s  %-10s  %-17s  %s\n",
 		    PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
 		    PQgetvalue(res, i, 5), PQgetvalue(res, i, 3),
 		    PQgetvalue(res, i, 2), line);

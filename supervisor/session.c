@@ -164,6 +164,7 @@ on_claimed_warm(void *ctx, const char *session,
 	if (!c && !e && s) {
 		s->is_claiming = false;
 		session_claim(s);
+		session_tidy(s);
 	} else {
 		on_claimed(ctx, session, c, more, e);
 	}

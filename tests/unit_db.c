@@ -62,8 +62,10 @@ on_claimed(void *ctx, const char *session, const struct claimed_turn *t,
 	got.t = *t;
 	snprintf(got.chat, sizeof got.chat, "%s", t->chat);
 	snprintf(got.agent, sizeof got.agent, "%s", t->agent);
-	snprintf(got.hash, sizeof got.hash, "%s", t->config_hash);
 	snprintf(got.prompt, sizeof got.prompt, "%s", t->prompt);
+	if (!t->command)
+		return;
+	snprintf(got.hash, sizeof got.hash, "%s", t->config_hash);
 	snprintf(got.path, sizeof got.path, "%s", t->project_path);
 	snprintf(got.worktree, sizeof got.worktree, "%s",
 	    t->worktree_path ? t->worktree_path : "-");
@@ -87,7 +89,64 @@ claim(int session, const struct warm_seat *seats, size_t n)
 	return got.has_turn ? got.t.turn : 0;
 }
 
+/* The same for one turn, the short way. */
+static int64_t
+claim_warm(int64_t turn, const struct warm_seat *seat)
+{
+	int before = got.answers;
+
+	db_claim_warm(node.db, session_id(1), turn, seat, 1, on_claimed, NULL);
+	UNTIL(&node, got.answers == before + 1);
+	ck_assert(!got.failed);
+	return got.has_turn ? got.t.turn : 0;
+}
+
 /* Claims */
+
+/* What the short way must leave to the claim. */
+static const char *const not_that_simple[] = {
+	"update hearth.agents set enabled = false",
+	"update hearth.agents set paused = true",
+	"update hearth.agents set env = '{\"NEW\": \"1\"}'",
+	"update hearth.chats set closed_at = now()",
+	"update hearth.sessions set archived_at = now()",
+	"update hearth.session_owners set epoch = epoch + 1",
+	"delete from hearth.session_owners",
+	"update hearth.turns set not_before = now() + interval '1 h' "
+	    "where status = 'queued'",
+	"update hearth.turns set status = 'running' where id = 1",
+};
+
+START_TEST(the_short_claim_runs_a_known_turn_or_leaves_it_alone)
+{
+	struct warm_seat seat = { chat_id(1), "fake", 77, "" };
+	int64_t first = seed_turn(pg, 1, 1, "fake", "1"), second;
+	char hash[64];
+
+	node_start(&node, pg, "one");
+	ck_assert_int_eq(claim(1, NULL, 0), first);
+	snprintf(hash, sizeof hash, "%s", got.hash);
+	seat.config_hash = hash;
+	pg_exec(pg, "update hearth.turns set status = 'completed'");
+	second = seed_turn(pg, 1, 1, "fake", "2");
+	if (_i < (int)(sizeof not_that_simple / sizeof *not_that_simple)) {
+		pg_exec(pg, not_that_simple[_i]);
+		ck_assert_int_eq(claim_warm(second, &seat), 0);
+		ck_assert_str_eq(pg_value(pg, "select status from hearth.turns "
+		    "where id = %lld", (long long)second), "queued");
+		return;
+	}
+	ck_assert_int_eq(claim_warm(second, &seat), second);
+	ck_assert(got.t.is_running && got.t.is_exclusive);
+	ck_assert_int_eq(got.t.execution_id, 77);
+	ck_assert_str_eq(got.prompt,
+	    "[{\"text\": \"2\", \"type\": \"text\"}]");
+	ck_assert_str_eq(pg_value(pg, "select concat_ws(' ', status, warm, "
+	    "exclusive, execution_id) from hearth.turns where id = %lld",
+	    (long long)second), "running t t 77");
+	ck_assert_int_eq(claim_warm(second, &seat), 0);
+}
+END_TEST
 
 START_TEST(a_cold_claim_has_everything_that_running_needs)
 {
@@ -843,6 +902,8 @@ main(void)
 	    a_claim_is_told_to_readers,
 	    waiting_sessions_are_told_oldest_first_with_the_next_time,
 	    NULL });
+	add_table(s, "short", the_short_claim_runs_a_known_turn_or_leaves_it_alone,
+	    (int)(sizeof not_that_simple / sizeof *not_that_simple) + 1);
 	add_table(s, "claims", the_claim_takes_the_turn_that_may_start,
 	    sizeof claims / sizeof *claims);
 	add_case(s, "speed", (const TTest *const []){

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two things that happen at the same time: what a child, a claim, a command or
+ * a stop meets when it comes a moment late or a moment early.
+ */
+#include "tests/e2e.h"
+
+#include <libpq-fe.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+static void
+nap(long ms)
+{
+	int64_t until = now_ms() + ms;
+
+	while (now_ms() < until)
+		blink();
+}
+
+static void
+on_other(PGconn *other, const char *statement)
+{
+	PGresult *res = PQexec(other, statement);
+
+	if (PQresultStatus(res) != PGRES_COMMAND_OK)
+		e2e_fail(__FILE__, __LINE__, "%s: %s", statement,
+		    PQerrorMessage(other));
+	PQclear(res);
+}
+
+/* Every claim waits until the returned connection says "commit". */
+static PGconn *
+hold_claims(void)
+{
+	PGconn *other = PQconnectdb(db);
+
+	on_other(other, "begin");
+	on_other(other,
+	    "lock table hearth.session_owners in access exclusive mode");
+	return other;
+}
+
+static void
+wait_held(void)
+{
+	wait_value("true", LIMIT, "select (count(*) > 0)::text "
+	    "from pg_stat_activity where wait_event_type = 'Lock'");
+}
+
+static void
+let_go(PGconn *other)
+{
+	on_other(other, "commit");
+	PQfinish(other);
+}
+
+/* Its keeper takes a while to end all that an agent has left behind; by then
+ * the session may have been forgotten, and be there again for another chat. */
+START_TEST(a_late_end_of_a_tree_meets_a_session_that_began_anew)
+{
+	const char *other;
+
+	start("crash_limit=100 in 5min", NULL);
+	other = new_chat(session_of(chat));
+	for (int ms = 0; ms < 32; ms += 4) {
+		pid_t pid;
+
+		complete(chat, "fake", "run for i in $(seq 300)\\; do "
+		    "sleep 60 </dev/null >/dev/null 2>&1 & done");
+		pid = agent_pid(chat, "fake");
+		kill(pid, SIGKILL);
+		wait_value("0", LIMIT, "select count(*) "
+		    "from hearth.agent_sessions where pid = %d", (int)pid);
+		nap(ms);
+		complete(other, "fake", "say here");
+		kill(agent_pid(other, "fake"), SIGKILL);
+		wait_value("0", LIMIT, "select count(*) "
+		    "from hearth.agent_sessions where pid is not null");
+	}
+}
+END_TEST
+
+static void
+check_two_lives(int64_t turn)
+{
+	wait_turn(turn, "completed", LIMIT);
+	check_value("2", "select count(*) from hearth.executions");
+	check_value("true", "select (e.ended_at is null)::text "
+	    "from hearth.turns t join hearth.executions e "
+	    "on e.id = t.execution_id where t.id = %lld", (long long)turn);
+	ck_assert_str_eq(turn_of(turn, "warm"), "false");
+	wait_value("1", LIMIT, "select count(*) from hearth.pool");
+}
+
+/* An execution is one life of a child, so its successor is another one. */
+START_TEST(an_agent_that_dies_while_it_is_claimed_is_another_execution)
+{
+	PGconn *other;
+	int64_t turn;
+	pid_t pid;
+
+	start(NULL);
+	complete(chat, "fake", "say warm");
+	pid = agent_pid(chat, "fake");
+	other = hold_claims();
+	turn = submit(chat, "fake", "say x");
+	wait_held();
+	kill(pid, SIGKILL);
+	wait_log("ended by itself");
+	let_go(other);
+	check_two_lives(turn);
+}
+END_TEST
+
+START_TEST(so_is_one_that_dies_while_the_queue_is_looked_at)
+{
+	PGconn *other;
+	int64_t turn;
+	pid_t pid;
+
+	start(NULL);
+	complete(chat, "fake", "say warm");
+	pid = agent_pid(chat, "fake");
+	sql("update hearth.agents set paused = true");
+	turn = submit(chat, "fake", "say x");
+	nap(100);
+	sql("update hearth.agents set paused = false");
+	other = hold_claims();
+	sql("select pg_notify('hearth_work', '{\"session\":\"%s\"}')",
+	    session_of(chat));
+	wait_held();
+	kill(pid, SIGKILL);
+	wait_log("ended by itself");
+	let_go(other);
+	check_two_lives(turn);
+}
+END_TEST
+
+START_TEST(a_warm_turn_does_not_pass_one_that_waited_before_it)
+{
+	int64_t first, second;
+
+	start(NULL);
+	complete(chat, "fake", "say warm");
+	sql("update hearth.agents set paused = true");
+	first = submit(chat, "fake", "say first");
+	nap(100);
+	sql("update hearth.agents set paused = false");
+	second = submit(chat, "fake", "say second");
+	wait_turn(first, "completed", LIMIT);
+	wait_turn(second, "completed", LIMIT);
+	check_value("true", "select (a.started_at < b.started_at)::text "
+	    "from hearth.turns a, hearth.turns b "
+	    "where a.id = %lld and b.id = %lld", (long long)first,
+	    (long long)second);
+}
+END_TEST
+
+START_TEST(close_agent_ends_a_child_that_is_only_starting)
+{
+	int64_t turn;
+
+	add_agent("slow", "--init-delay", "1500", NULL);
+	start(NULL);
+	turn = submit(chat, "slow", "say x");
+	wait_value("warming", LIMIT, "select status "
+	    "from hearth.agent_sessions where pid is not null");
+	sql("select hearth.close_agent('%s', 'slow', 'ann')", chat);
+	wait_turn(turn, "cancelled", LIMIT);
+	wait_value("closed", LIMIT, "select status "
+	    "from hearth.agent_sessions where pid is null");
+	check_value("closed by a user", "select end_reason "
+	    "from hearth.executions");
+}
+END_TEST
+
+/* The daemon knows nothing of the chat but what the command says. */
+START_TEST(a_turn_that_is_cancelled_in_the_queue_ends_behind_what_was_said)
+{
+	int64_t turn;
+
+	start(NULL);
+	complete(chat, "fake", "say one");
+	stop();
+	sql("update hearth.agents set paused = true");
+	turn = submit(chat, "fake", "say two");
+	start(NULL);
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	wait_turn(turn, "cancelled", LIMIT);
+	check_value("turn_ended", "select e.kind from hearth.events e "
+	    "join hearth.chats c on c.id = e.chat_id and c.last_seq = e.seq "
+	    "where e.turn_id = %lld", (long long)turn);
+}
+END_TEST
+
+START_TEST(a_question_outside_of_a_turn_is_answered_by_nobody_and_ends)
+{
+	int64_t turn;
+
+	start(NULL);
+	turn = submit(chat, "fake", "say x;stop;sleep 200;permission");
+	wait_turn(turn, "completed", LIMIT);
+	wait_value("expired", LIMIT, "select status "
+	    "from hearth.permission_requests");
+	wait_text(turn, "[permission reject-once]");
+}
+END_TEST
+
+static int64_t
+time_to_stop(void)
+{
+	int64_t began = now_ms();
+
+	stop();
+	return now_ms() - began;
+}
+
+START_TEST(a_stop_waits_for_nothing_that_is_over)
+{
+	start(NULL);
+	ck_assert_int_lt(time_to_stop(), 2000);
+	start(NULL);
+	complete(chat, "fake", "say x");
+	ck_assert_int_lt(time_to_stop(), 2000);
+}
+END_TEST
+
+/* max_agents is reached, so the turn goes back to the queue again and again. */
+START_TEST(a_turn_that_finds_no_room_can_be_cancelled)
+{
+	int64_t turn, waits;
+	const char *other;
+
+	start("max_agents=1", NULL);
+	other = new_chat(new_session(project));
+	turn = submit(chat, "fake", "say x;hang");
+	wait_text(turn, "x");
+	for (int i = 0; i < 5; i++) {
+		waits = submit(other, "fake", "say y");
+		wait_value("true", LIMIT, "select (attempts > 1)::text "
+		    "from hearth.turns where id = %lld", (long long)waits);
+		sql("select hearth.cancel(%lld)", (long long)waits);
+		wait_turn(waits, "cancelled", LIMIT);
+	}
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	wait_turn(turn, "cancelled", LIMIT);
+}
+END_TEST
+
+START_TEST(a_turn_that_found_no_room_starts_soon_after_there_is_some)
+{
+	int64_t turn, waits, began;
+	const char *other;
+
+	start("max_agents=1", NULL);
+	other = new_chat(new_session(project));
+	turn = submit(chat, "fake", "say x;hang");
+	wait_text(turn, "x");
+	waits = submit(other, "fake", "say y");
+	wait_value("true", LIMIT, "select (attempts > 1)::text "
+	    "from hearth.turns where id = %lld", (long long)waits);
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	wait_turn(turn, "cancelled", LIMIT);
+	began = now_ms();
+	wait_turn(waits, "completed", LIMIT);
+	ck_assert_int_lt(now_ms() - began, 3000);
+}
+END_TEST
+
+static void
+add_tests(TCase *tc)
+{
+	tcase_add_test(tc,
+	    a_late_end_of_a_tree_meets_a_session_that_began_anew);
+	tcase_add_test(tc,
+	    an_agent_that_dies_while_it_is_claimed_is_another_execution);
+	tcase_add_test(tc,
+	    so_is_one_that_dies_while_the_queue_is_looked_at);
+	tcase_add_test(tc, a_warm_turn_does_not_pass_one_that_waited_before_it);
+	tcase_add_test(tc, close_agent_ends_a_child_that_is_only_starting);
+	tcase_add_test(tc,
+	    a_turn_that_is_cancelled_in_the_queue_ends_behind_what_was_said);
+	tcase_add_test(tc,
+	    a_question_outside_of_a_turn_is_answered_by_nobody_and_ends);
+	tcase_add_test(tc, a_stop_waits_for_nothing_that_is_over);
+	tcase_add_test(tc, a_turn_that_finds_no_room_can_be_cancelled);
+	tcase_add_test(tc,
+	    a_turn_that_found_no_room_starts_soon_after_there_is_some);
+}
+
+int
+main(void)
+{
+	return e2e_main("edges", add_tests);
+}
