@@ -453,8 +453,9 @@ start_keeper(struct child *c, const struct child_spec *spec,
 	int error;
 
 	if (!keeper)
-		return fail(e, "hearth-keeper is not installed: looked beside "
-		    "this program and in its libexec folder");
+		return fail(e, "hearth-keeper is missing: it must lie beside "
+		    "this program or in " PKGLIBEXECDIR
+		    " (install Hearth again)");
 	argv = keeper_argv(keeper, spec);
 	error = spawn(c, argv, spec->envp, ends);
 	strv_free(&argv);

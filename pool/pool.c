@@ -29,6 +29,7 @@ struct seat {
 	int64_t last_used;        /* on base/clock */
 	bool had_prompt;
 	bool has_failed;
+	bool is_paused;           /* its chat is */
 	bool is_leaving;          /* asked to stop: not to be found any more */
 };
 
@@ -38,13 +39,19 @@ struct bucket {
 	char *session;
 };
 
+/* Forgotten when a window has passed without another one. */
+struct crashes {
+	struct crash_history history;
+	char *key;
+};
+
 struct pool {
 	struct ev_loop *loop;
 	struct pool_config cfg;
 	pool_event_fn *on_event;
 	void *ctx;
 	struct map sessions;      /* uuid -> struct bucket */
-	struct map crashes;       /* chat/agent -> struct crash_history */
+	struct map crashes;       /* chat/agent -> struct crashes */
 	struct list by_use;
 	struct list ending;
 	struct ev_timer idle_timer;
@@ -293,8 +300,8 @@ pool_start(struct pool *p, const struct seat_spec *spec, struct err *e)
 		free_seat(s);
 		return NULL;
 	}
-	if (p->paused)
-		worker_pause(s->worker, true);
+	s->is_paused = spec->is_paused;
+	worker_pause(s->worker, p->paused || s->is_paused);
 	return s;
 }
 
@@ -325,6 +332,25 @@ on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
 }
 
 static void
+free_crashes(struct crashes *c)
+{
+	free(c->key);
+	free(c);
+}
+
+static void
+forget_old(void *value, void *ctx)
+{
+	struct crashes *c = value;
+	struct pool *p = ctx;
+
+	if (clock_ms() - c->history.last <= p->cfg.restart.window)
+		return;
+	map_remove(&p->crashes, c->key);
+	free_crashes(c);
+}
+
+static void
 on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct pool *p = t->data;
@@ -332,6 +358,7 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 
 	(void)loop;
 	(void)revents;
+	map_each(&p->crashes, forget_old, p);
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 		int64_t limit = s->idle_timeout >= 0 ? s->idle_timeout :
@@ -357,9 +384,29 @@ pool_pause(struct pool *p, bool paused)
 	if (p->paused == paused)
 		return;
 	p->paused = paused;
-	LIST_EACH(pos, tmp, &p->by_use)
-		worker_pause(LIST_ITEM(pos, struct seat, in_use_order)->worker,
-		    paused);
+	LIST_EACH(pos, tmp, &p->by_use) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
+
+		worker_pause(s->worker, paused || s->is_paused);
+	}
+}
+
+void
+pool_pause_chat(struct pool *p, const char *session, const char *chat,
+    bool paused)
+{
+	struct bucket *b = map_get(&p->sessions, session);
+
+	if (!b)
+		return;
+	LIST_EACH(pos, tmp, &b->seats) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
+
+		if (strcmp(s->chat, chat) != 0)
+			continue;
+		s->is_paused = paused;
+		worker_pause(s->worker, p->paused || paused);
+	}
 }
 
 void
@@ -384,7 +431,7 @@ static void
 free_history(void *value, void *ctx)
 {
 	(void)ctx;
-	free(value);
+	free_crashes(value);
 }
 
 void
@@ -418,16 +465,17 @@ int64_t
 pool_note_crash(struct pool *p, const struct seat *seat, int *count)
 {
 	char *key = history_key(seat->chat, seat->agent);
-	struct crash_history *h = map_get(&p->crashes, key);
+	struct crashes *c = map_get(&p->crashes, key);
 	int64_t wait;
 
-	if (!h) {
-		h = xcalloc(1, sizeof *h);
-		map_set(&p->crashes, key, h);
+	if (!c) {
+		c = xcalloc(1, sizeof *c);
+		c->key = xstrdup(key);
+		map_set(&p->crashes, key, c);
 	}
-	wait = restart_policy_crash(&p->cfg.restart, h, clock_ms(),
+	wait = restart_policy_crash(&p->cfg.restart, &c->history, clock_ms(),
 	    drand48());
-	*count = h->count;
+	*count = c->history.count;
 	free(key);
 	return wait;
 }
@@ -435,17 +483,17 @@ pool_note_crash(struct pool *p, const struct seat *seat, int *count)
 static bool
 forget_crashes(struct pool *p, const char *chat, const char *agent)
 {
-	struct crash_history *h;
+	struct crashes *c;
 	char *key;
 
 	if (p->crashes.count == 0)
 		return false;
 	key = history_key(chat, agent);
-	h = map_remove(&p->crashes, key);
+	c = map_remove(&p->crashes, key);
 	free(key);
-	if (!h)
+	if (!c)
 		return false;
-	free(h);
+	free_crashes(c);
 	return true;
 }
 

@@ -61,6 +61,7 @@ struct seat_spec {
 	const char *mcp_servers;   /* JSON or NULL */
 	const char *permission_mode; /* ask allow deny */
 	int64_t idle_timeout;      /* -1: the pool's */
+	bool is_paused;            /* as by pool_pause_chat() */
 };
 
 /* The (chat, agent)'s live seat (starting, idle or at work), or NULL. */
@@ -79,6 +80,9 @@ void pool_each(const struct pool *p, const char *session,
 bool pool_has_session(const struct pool *p, const char *session);
 /* Back-pressure: no child's output is read while true. */
 void pool_pause(struct pool *p, bool paused);
+/* The same for the chat's children alone. */
+void pool_pause_chat(struct pool *p, const char *session, const char *chat,
+    bool paused);
 /* Stops all; pool_is_empty() once nothing is left. */
 void pool_stop(struct pool *p, const char *reason);
 void pool_kill(struct pool *p, const char *reason);

@@ -154,6 +154,14 @@ on_pressure(void *ctx, bool full)
 }
 
 static void
+on_chat_pressure(void *ctx, const char *session, const char *chat, bool full)
+{
+	struct db *db = ctx;
+
+	db->cb->chat_pressure(db->ctx, session, chat, full);
+}
+
+static void
 on_recorder_fatal(void *ctx, const char *why)
 {
 	db_fatal(ctx, "%s; the schema or its grants are not as they should be: "
@@ -205,6 +213,7 @@ db_new(struct ev_loop *loop, const struct db_config *cfg,
 {
 	static const struct recorder_callbacks callbacks = {
 		.fenced = on_fenced, .pressure = on_pressure,
+		.chat_pressure = on_chat_pressure,
 		.fatal = on_recorder_fatal,
 	};
 	struct db *db = xcalloc(1, sizeof *db);

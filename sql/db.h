@@ -51,6 +51,9 @@ struct db_callbacks {
 	void (*fenced)(void *ctx, const char *session);
 	/* The buffered bytes went over the budget (true), or well under it. */
 	void (*pressure)(void *ctx, bool full);
+	/* The same for one chat and its share, an eighth of the budget. */
+	void (*chat_pressure)(void *ctx, const char *session,
+	    const char *chat, bool full);
 	/* It makes no sense to go on (schema missing or newer, node name in use,
 	 * no permission): one line that says what to do. Told once. */
 	void (*fatal)(void *ctx, const char *why);

@@ -520,7 +520,8 @@ begin
 	if exists (select from agents a where a.name = agent) then
 		raise exception using errcode = '55000',
 			message = format('agent "%s" is disabled', agent),
-			hint = 'Enable it in hearth.agents, or choose another.';
+			hint = format('Enable it (hearth agents enable %s), or choose another.',
+				agent);
 	end if;
 	select string_agg(a.name, ', ' order by a.name) into usable
 		from agents a where a.enabled;

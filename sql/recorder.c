@@ -22,6 +22,9 @@
 #include "sql/statement.h"
 
 enum { FORGET_AFTER = 60000 };            /* milliseconds */
+/* One chat's share of the budget is an eighth: one that floods must not stop
+ * the others. */
+enum { SHARES = 8 };
 /* So many are worth a flush of their own: waiting would not merge them. */
 enum { ITEMS_WORTH_IT = 1000 };
 static const double PAUSE_FIRST = 0.1, PAUSE_LAST = 10; /* seconds */
@@ -83,6 +86,12 @@ chat_log_last_seq(const struct chat_log *log)
 	return log->last_seq;
 }
 
+bool
+chat_log_is_full(const struct chat_log *log)
+{
+	return log->is_full;
+}
+
 void
 chat_fence(struct chat_log *chat)
 {
@@ -90,6 +99,7 @@ chat_fence(struct chat_log *chat)
 		return;
 	chat->is_fenced = true;
 	chat->open_text = NULL;
+	list_remove(&chat->in_turned);
 	map_remove(&chat->r->chats, chat->chat);
 	release_chat(chat);
 }
@@ -140,12 +150,30 @@ size_of(const struct item *it)
 }
 
 void
+chat_count(struct chat_log *chat, ptrdiff_t bytes)
+{
+	struct recorder *r = chat->r;
+	size_t share = r->budget / SHARES;
+
+	chat->bytes += (size_t)bytes;
+	if (chat->is_fenced || (chat->is_full ? chat->bytes >= share / 2 :
+	    chat->bytes <= share))
+		return;
+	chat->is_full = !chat->is_full;
+	if (list_linked(&chat->in_turned)) /* and back, before it was told */
+		list_remove(&chat->in_turned);
+	else
+		list_append(&r->turned, &chat->in_turned);
+}
+
+void
 item_queue(struct recorder *r, struct item *it, bool urgent)
 {
 	it->size = size_of(it);
 	r->bytes += it->size;
 	if (it->chat) {
 		it->chat->items++;
+		chat_count(it->chat, (ptrdiff_t)it->size);
 		it->chat->open_text = it->kind == ITEM_TEXT ? it : NULL;
 	}
 	list_append(&r->queue, &it->node);
@@ -163,6 +191,7 @@ item_free(struct recorder *r, struct item *it)
 		if (it->chat->open_text == it)
 			it->chat->open_text = NULL;
 		it->chat->items--;
+		chat_count(it->chat, -(ptrdiff_t)it->size);
 		release_chat(it->chat);
 	}
 	for (int i = 0; i < it->n; i++)
@@ -254,6 +283,14 @@ run_barriers(struct recorder *r)
 static void
 tell_pressure(struct recorder *r)
 {
+	while (!list_empty(&r->turned)) {
+		struct chat_log *chat = LIST_ITEM(r->turned.next,
+		    struct chat_log, in_turned);
+
+		list_remove(&chat->in_turned);
+		r->cb->chat_pressure(r->ctx, chat->session, chat->chat,
+		    chat->is_full);
+	}
 	if (!r->is_full && r->bytes > r->budget)
 		r->is_full = true;
 	else if (r->is_full && r->bytes < r->budget / 2)
@@ -321,6 +358,7 @@ recorder_new(struct ev_loop *loop, int64_t interval, size_t budget,
 	list_init(&r->queue);
 	list_init(&r->flight);
 	list_init(&r->done);
+	list_init(&r->turned);
 	notes_begin(r);
 	r->s_fence = statement_find("fence");
 	r->s_events = statement_find("events");

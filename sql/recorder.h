@@ -39,6 +39,8 @@ struct chat_log *chat_log_open(struct recorder *r, const char *session,
 /* What is queued is still written. NULL is fine; NULLs *log. */
 void chat_log_close(struct chat_log **log);
 int64_t chat_log_last_seq(const struct chat_log *log);
+/* What waits of it is over its share of the budget (sql/db.h). */
+bool chat_log_is_full(const struct chat_log *log);
 
 /* Runs when everything queued before is durable; never from within. */
 void record_barrier(struct recorder *r, void (*done)(void *ctx), void *ctx);

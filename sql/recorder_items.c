@@ -153,6 +153,7 @@ record_text(struct chat_log *log, int64_t turn, const char *agent,
 		it->repaired |= repaired;
 		it->size += len;
 		r->bytes += len;
+		chat_count(log, (ptrdiff_t)len);
 		return;
 	}
 	/* A second event in the queue makes nobody wait less. */

@@ -75,6 +75,9 @@ struct chat_log {
 	int64_t last_seq;        /* of the newest event handed in */
 	int opens;               /* chat_log_open() without chat_log_close() */
 	int items;               /* in queue and flight */
+	size_t bytes;            /* of these */
+	bool is_full;            /* they are over its share of the budget */
+	struct list in_turned;   /* recorder.turned: this is not told yet */
 	bool is_fenced;          /* takes nothing any more; not in the map */
 	int64_t unused_since;
 	struct item *open_text;  /* queued, and more text may join it */
@@ -103,6 +106,8 @@ enum {
 struct recorder_callbacks {
 	void (*fenced)(void *ctx, const char *session);
 	void (*pressure)(void *ctx, bool full);
+	void (*chat_pressure)(void *ctx, const char *session,
+	    const char *chat, bool full);
 	void (*fatal)(void *ctx, const char *why);
 };
 
@@ -118,6 +123,7 @@ struct recorder {
 	int64_t last_node;       /* kept while away */
 
 	struct map chats;        /* by chat id */
+	struct list turned;      /* chats that are full now, or no more */
 	struct list queue;
 	size_t queued;           /* items in queue */
 	size_t bytes;            /* of queue and flight */
@@ -164,6 +170,8 @@ struct item *item_new(struct recorder *r, struct chat_log *chat,
     enum item_kind kind);
 void item_queue(struct recorder *r, struct item *it, bool urgent);
 void item_free(struct recorder *r, struct item *it);
+/* An item of the chat has grown, is there, or is gone (then less than 0). */
+void chat_count(struct chat_log *chat, ptrdiff_t bytes);
 void chat_fence(struct chat_log *chat);
 void pause_flushing(struct recorder *r, const char *why);
 

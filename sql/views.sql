@@ -277,7 +277,7 @@ select left(n.name, 20) as node,
 		n.pid, left(n.version, 12) as version,
 		hearth.brief(case when hearth.is_alive(n.heartbeat_at)
 			then now() - n.started_at end) as uptime,
-		hearth.brief(now() - n.heartbeat_at) as heartbeat,
+		hearth.brief(now() - nullif(n.heartbeat_at, 'epoch')) as heartbeat,
 		(select count(*) from hearth.session_owners o
 			where o.node_id = n.id) as sessions,
 		(select count(*) from hearth.executions e

@@ -173,6 +173,8 @@ note_crash(struct place *p, const char *code, const char *error, int64_t pid)
 		.backoff_ms = wait,
 		.pid = pid,
 	    });
+	if (wait > 0)
+		supervisor_look_in(p->sup, wait);
 }
 
 static void

@@ -38,13 +38,32 @@ make_folders(const char *path, struct err *e)
 	return rc;
 }
 
+/* Whoever may write there could put programs or trees in our way. */
+static int
+check_owner(const char *state_dir, struct err *e)
+{
+	struct stat st;
+
+	if (stat(state_dir, &st) != 0)
+		return fail(e, "state_dir %s: %s", state_dir, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return fail(e, "state_dir %s: it is not a folder", state_dir);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return fail(e, "state_dir %s: others may write to it (chmod "
+		    "go-w it, or choose another)", state_dir);
+	if (st.st_uid != geteuid() && geteuid() != 0)
+		return fail(e, "state_dir %s: it belongs to another user",
+		    state_dir);
+	return 0;
+}
+
 int
 lock_state_dir(const char *state_dir, struct err *e)
 {
 	char *path, pid[32] = "";
 	int fd, rc = 0;
 
-	if (make_folders(state_dir, e) != 0)
+	if (make_folders(state_dir, e) != 0 || check_owner(state_dir, e) != 0)
 		return -1;
 	path = xasprintf("%s/hearthd.lock", state_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

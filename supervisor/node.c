@@ -170,6 +170,14 @@ on_db_pressure(void *ctx, bool full)
 }
 
 static void
+on_db_chat_pressure(void *ctx, const char *session, const char *chat,
+    bool full)
+{
+	supervisor_chat_pressure(((struct node *)ctx)->sup, session, chat,
+	    full);
+}
+
+static void
 on_db_fatal(void *ctx, const char *why)
 {
 	struct node *n = ctx;
@@ -206,6 +214,7 @@ serve(struct node *n)
 		.commands = on_db_commands,
 		.fenced = on_db_fenced,
 		.pressure = on_db_pressure,
+		.chat_pressure = on_db_chat_pressure,
 		.fatal = on_db_fatal,
 	};
 	char *roots = joined_roots(n->opt);
@@ -377,7 +386,7 @@ static void
 drain(struct node *n)
 {
 	sd_notify_send("STOPPING=1");
-	log_info("hearthd", "draining: %d turns get up to drain_timeout (%s)",
+	log_info("hearthd", "draining; running turns: %d, drain_timeout: %s",
 	    supervisor_turns(n->sup), duration_text(n->opt->drain_timeout));
 	set_phase(n, NODE_DRAINING);
 	set_limit(n, (double)n->opt->drain_timeout / 1e3);
@@ -416,7 +425,7 @@ on_stop_signal(struct ev_loop *loop, ev_signal *s, int revents)
 	(void)loop;
 	(void)revents;
 	n->signals++;
-	log_info("hearthd", "%s", strsignal(s->signum));
+	log_info("hearthd", "SIG%s", sigabbrev_np(s->signum));
 	if (n->phase == NODE_CLUSTER || n->phase == NODE_SCHEMA) {
 		halt(n);
 	} else if (n->phase == NODE_SERVING) {

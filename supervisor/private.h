@@ -189,6 +189,9 @@ void agent_on_event(void *ctx, struct seat *seat,
 /* supervisor/supervisor.c */
 /* Looks for sessions whose turns could start. */
 void supervisor_look(struct supervisor *sup);
+/* The same not later than so many milliseconds from now: what waits for a
+ * time is not kept waiting. */
+void supervisor_look_in(struct supervisor *sup, int64_t ms);
 
 /* supervisor/command.c */
 void commands_take(struct supervisor *sup);

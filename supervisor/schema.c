@@ -75,6 +75,18 @@ on_exited(struct child *c, void *ctx, const struct child_exit *x)
 		    strerror(x->exec_errno));
 }
 
+/* Its words without its name, which would stand behind ours. */
+static const char *
+said(const struct schema_check *k)
+{
+	static const char name[] = "hearth: ";
+	const char *words = k->words.len ? k->words.data :
+	    "hearth init failed without a word";
+
+	return strncmp(words, name, strlen(name)) == 0 ?
+	    words + strlen(name) : words;
+}
+
 static void
 on_gone(struct child *c, void *ctx)
 {
@@ -90,15 +102,13 @@ on_gone(struct child *c, void *ctx)
 			log_info("hearthd", "%s", k->words.data);
 		k->done(k->ctx, NULL);
 	} else if (k->exit_code == EX_TEMPFAIL) {
-		log_warning("hearthd", "%s; trying again in %.1f s",
-		    k->words.len ? k->words.data : "hearth init failed",
+		log_warning("hearthd", "%s; trying again in %.1f s", said(k),
 		    k->wait);
 		ev_timer_set(&k->retry, k->wait, 0.);
 		ev_timer_start(k->loop, &k->retry);
 		k->wait = k->wait * 2 > RETRY_MOST ? RETRY_MOST : k->wait * 2;
 	} else {
-		fail(&e, "%s", k->words.len ? k->words.data :
-		    "hearth init failed without a word");
+		fail(&e, "%s", said(k));
 		k->done(k->ctx, &e);
 	}
 }
@@ -137,6 +147,10 @@ run(struct schema_check *k)
 	struct err e;
 
 	buf_reset(&k->words, WORDS_MOST);
+	/* what libpq reads here, it reads there */
+	for (char **entry = environ; entry && *entry; entry++)
+		if (strncmp(*entry, "PG", 2) == 0)
+			child_setenv(&env, *entry);
 	child_setenv(&env, database);
 	spec.envp = env;
 	if (child_start(k->loop, &spec, &cb, k, &k->child, &e) != 0) {

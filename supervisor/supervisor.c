@@ -47,8 +47,8 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	ev_timer_init(&sup->poll, on_poll, POLL_SECONDS, POLL_SECONDS);
 	sup->poll.data = sup;
 	ev_prepare_init(&sup->prepare, on_prepare);
-	/* after the recorder's, which runs the barriers */
-	ev_set_priority(&sup->prepare, EV_MINPRI);
+	/* before the recorder's, which decides what to write */
+	ev_set_priority(&sup->prepare, EV_MAXPRI);
 	sup->prepare.data = sup;
 	ev_prepare_start(loop, &sup->prepare);
 	return sup;
@@ -94,7 +94,6 @@ on_waiting(void *ctx, const char *const *sessions, size_t n,
     int64_t next_ms, const struct err *e)
 {
 	struct supervisor *sup = ctx;
-	double next = POLL_SECONDS;
 
 	sup->is_asking = false;
 	if (e)
@@ -102,12 +101,8 @@ on_waiting(void *ctx, const char *const *sessions, size_t n,
 	if (!sup->is_draining)
 		for (size_t i = 0; i < n; i++)
 			supervisor_work(sup, sessions[i], 0);
-	/* a back-off that ends sooner is not kept waiting */
-	if (next_ms >= 0 && (double)next_ms / 1e3 < next)
-		next = (double)next_ms / 1e3 + .01;
-	ev_timer_stop(sup->loop, &sup->poll);
-	ev_timer_set(&sup->poll, next, POLL_SECONDS);
-	ev_timer_start(sup->loop, &sup->poll);
+	if (next_ms >= 0)
+		supervisor_look_in(sup, next_ms);
 	if (sup->ask_again)
 		supervisor_look(sup);
 }
@@ -120,6 +115,19 @@ supervisor_look(struct supervisor *sup)
 		return;
 	sup->is_asking = true;
 	db_waiting_sessions(sup->db, WAITING_SESSIONS, on_waiting, sup);
+}
+
+void
+supervisor_look_in(struct supervisor *sup, int64_t ms)
+{
+	double at = (double)ms / 1e3 + .01;
+
+	if (!ev_is_active(&sup->poll) ||
+	    ev_timer_remaining(sup->loop, &sup->poll) <= at)
+		return;
+	ev_timer_stop(sup->loop, &sup->poll);
+	ev_timer_set(&sup->poll, at, POLL_SECONDS);
+	ev_timer_start(sup->loop, &sup->poll);
 }
 
 static void
@@ -198,6 +206,15 @@ supervisor_pressure(struct supervisor *sup, bool full)
 	else
 		log_info("hearthd", "PostgreSQL has caught up");
 	pool_pause(sup->pool, full);
+}
+
+void
+supervisor_chat_pressure(struct supervisor *sup, const char *session,
+    const char *chat, bool full)
+{
+	log_debug("hearthd", "chat %s: PostgreSQL %s", chat,
+	    full ? "is behind: its agents are not read" : "has caught up");
+	pool_pause_chat(sup->pool, session, chat, full);
 }
 
 /* ---- the end */

@@ -35,6 +35,8 @@ void supervisor_work(struct supervisor *sup, const char *session,
 void supervisor_commands(struct supervisor *sup);
 void supervisor_fenced(struct supervisor *sup, const char *session);
 void supervisor_pressure(struct supervisor *sup, bool full);
+void supervisor_chat_pressure(struct supervisor *sup, const char *session,
+    const char *chat, bool full);
 
 /*
  * Takes no new turns. on_quiet runs once, when no turn is left (not from

@@ -132,6 +132,11 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 
 	if (c->project_path)
 		prepare_copy(s, c);
+	if (c->model || c->mode_id) {
+		turn_fail(t, "unsupported", "this hearthd cannot set a model "
+		    "or mode for a turn: submit it without model and mode_id");
+		return;
+	}
 	if (c->is_running && seat && seat_is_ready(seat) &&
 	    seat_execution(seat) == c->execution_id) {
 		t->is_tree_taken = true;
@@ -206,6 +211,7 @@ start_child(struct turn *t)
 	};
 	struct err e;
 
+	spec.is_paused = chat_log_is_full(t->chat->log);
 	if (pool_start(s->sup->pool, &spec, &e))
 		t->is_execution_spent = true;
 	else

@@ -120,6 +120,16 @@ on_pressure_told(void *ctx, bool full)
 }
 
 static void
+on_chat_pressure_told(void *ctx, const char *session, const char *chat,
+    bool full)
+{
+	struct node *n = ctx;
+
+	ck_assert_int_eq(strlen(session), 36);
+	snprintf(n->full_chat, sizeof n->full_chat, "%s", full ? chat : "");
+}
+
+static void
 on_fatal_told(void *ctx, const char *why)
 {
 	struct node *n = ctx;
@@ -140,7 +150,9 @@ node_begin(struct node *n, const char *conninfo, const char *name)
 	static const struct db_callbacks callbacks = {
 		.up = on_up, .down = on_down, .work = on_session_work,
 		.commands = on_commands_wait, .fenced = on_fence_lost,
-		.pressure = on_pressure_told, .fatal = on_fatal_told,
+		.pressure = on_pressure_told,
+		.chat_pressure = on_chat_pressure_told,
+		.fatal = on_fatal_told,
 	};
 	struct db_config cfg = {
 		.conninfo = conninfo, .node_name = name, .version = "test",

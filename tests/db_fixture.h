@@ -25,6 +25,8 @@ struct node {
 	struct ev_timer tick;   /* so that turn_loop() never waits for long */
 	int ups, first_ups, downs, works, commands, fences, pressures;
 	bool is_full;
+	char full_chat[64];     /* whose share was told to be full; "" when the
+	                         * newest news is that one is not */
 	int64_t worked_turn;
 	char worked[64], fenced[64], why_down[512], fatal[1024];
 };

@@ -202,11 +202,15 @@ START_TEST(a_question_outside_of_a_turn_is_answered_by_nobody_and_ends)
 	int64_t turn;
 
 	start(NULL);
-	turn = submit(chat, "fake", "say x;stop;sleep 200;permission");
+	turn = submit(chat, "fake", "say x;stop;sleep 200;"
+	    "permission-async;sleep 200;tool-end perm-0");
 	wait_turn(turn, "completed", LIMIT);
 	wait_value("expired", LIMIT, "select status "
 	    "from hearth.permission_requests");
-	wait_text(turn, "[permission reject-once]");
+	check_value("reject-once", "select option_id "
+	    "from hearth.permission_requests");
+	wait_value("0", LIMIT, "select count(*) from hearth.tool_calls "
+	    "where ended_at is null");
 }
 END_TEST
 

@@ -527,6 +527,33 @@ START_TEST(writing_goes_on_when_the_server_was_started_anew)
 }
 END_TEST
 
+START_TEST(one_chat_that_floods_fills_its_share_alone)
+{
+	struct chat_log *calm;
+	char text[1000];
+
+	memset(text, 'x', sizeof text);
+	seed_chat(pg, 1, 2);
+	calm = chat_log_open(rec, session_id(1), chat_id(2), 0);
+	flush();
+	/* The share of the fixture is 128 KiB. */
+	for (int i = 0; i < 200; i++)
+		record_text(chat, 1, "fake", false, NULL, text, sizeof text,
+		    false);
+	record_text(calm, 2, "fake", false, NULL, text, sizeof text, false);
+	ck_assert(chat_log_is_full(chat));
+	ck_assert(!chat_log_is_full(calm));
+	ck_assert_str_eq(node.full_chat, "");
+	turn_loop(&node);
+	ck_assert_str_eq(node.full_chat, chat_id(1));
+	flush();
+	UNTIL(&node, node.full_chat[0] == '\0');
+	ck_assert_int_eq(node.pressures, 0);
+	ck_assert_uint_eq(chat->bytes, 0);
+	chat_log_close(&calm);
+}
+END_TEST
+
 START_TEST(too_much_in_memory_is_pressure_until_it_is_written)
 {
 	char text[1000];
@@ -849,6 +876,7 @@ main(void)
 	    an_uncertain_flush_that_was_stored_is_not_stored_twice,
 	    writing_goes_on_when_the_server_was_started_anew,
 	    too_much_in_memory_is_pressure_until_it_is_written,
+	    one_chat_that_floods_fills_its_share_alone,
 	    NULL });
 	add_case(s, "poison", (const TTest *const []){
 	    a_poison_event_does_not_hold_up_the_others,

@@ -37,7 +37,7 @@ struct agent_tool {
 	const char *status;     /* "pending" "in_progress" "completed" "failed" */
 	bool is_final;          /* completed or failed */
 	bool is_new;            /* first seen with this update */
-	/* JSON or NULL; raw_output and content only when is_final */
+	/* JSON or NULL; raw_output and content only when is_final, and once */
 	const char *raw_input;
 	const char *raw_output;
 	const char *content;

@@ -46,9 +46,10 @@ rpc_request(struct worker *w, enum request_kind kind, const char *method,
 	int64_t id = ++w->last_id;
 	struct pending *p = w->pending;
 
-	while (p->kind != REQUEST_NONE)
+	while (p->kind != REQUEST_NONE) {
 		p++;
-	MUST(p < w->pending + PENDING_MAX);
+		MUST(p < w->pending + PENDING_MAX);
+	}
 	p->kind = kind;
 	p->id = id;
 	envelope_request(&w->out, id, method, params);

@@ -5,7 +5,8 @@
  * Agents resend a running tool's whole output with every update, so large
  * members are kept as the parser's value of the last snapshot and become text
  * only when they are told: rawInput and locations with each update that
- * changed them, rawOutput and content once the call is final. A member is held
+ * changed them, rawOutput and content once the call is final, and then they
+ * are let go: a turn's outputs together may be many megabytes. A member is held
  * either as a value or as text, never as both.
  *
  * Must never know sessions or turns: the worker keeps one of these per turn.
@@ -43,6 +44,7 @@ struct tool_calls {
 	int open;
 	int count;
 	struct agent_tool told;
+	struct call *final;  /* told is its end: its output is still held */
 };
 
 struct tool_calls *
@@ -200,6 +202,7 @@ tell(struct tool_calls *t, struct call *c, bool is_new)
 {
 	bool final = is_final(c->status);
 
+	t->final = final ? c : NULL;
 	t->told = (struct agent_tool){
 		.tool_call_id = c->id,
 		.title = c->title,
@@ -215,6 +218,16 @@ tell(struct tool_calls *t, struct call *c, bool is_new)
 	return &t->told;
 }
 
+static void
+let_go_of_output(struct tool_calls *t)
+{
+	if (!t->final)
+		return;
+	clear_field(&t->final->raw_output);
+	clear_field(&t->final->content);
+	t->final = NULL;
+}
+
 const struct agent_tool *
 tool_calls_merge(struct tool_calls *t, json_t *update)
 {
@@ -225,6 +238,7 @@ tool_calls_merge(struct tool_calls *t, json_t *update)
 
 	if (!id)
 		return NULL;
+	let_go_of_output(t);
 	c = map_get(&t->calls, id);
 	is_new = !c;
 	if (is_new)

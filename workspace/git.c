@@ -172,7 +172,8 @@ git_start(const struct git *g, const char *const *args, struct git_process *p,
 	} else {
 		p->pid = spawn(g, args, fd[0][0], fd[1][1], fd[2][1]);
 		if (p->pid < 0)
-			fail(e, "cannot run git: %s", strerror(errno));
+			fail(e, "cannot run git: %s (install git, or mend "
+			    "hearthd's PATH)", strerror(errno));
 	}
 	close_fd(&fd[0][0]);
 	close_fd(&fd[1][1]);

@@ -37,9 +37,11 @@ look_at_folder(const char *path, struct project *p, struct err *e)
 	p->path = realpath(path, NULL);
 	if (!p->path || stat(p->path, &st) < 0)
 		return fail(e, "project %s: %s", path, errno == ENOENT ?
-		    "there is no such folder" : strerror(errno));
+		    "there is no such folder on hearthd's machine; make it, "
+		    "or correct projects.path" : strerror(errno));
 	if (!S_ISDIR(st.st_mode))
-		return fail(e, "project %s: it is not a folder", path);
+		return fail(e, "project %s: it is not a folder; correct "
+		    "projects.path", path);
 	if (access(p->path, R_OK | X_OK) < 0)
 		return fail(e, "project %s: hearthd's user may not read it",
 		    path);
