@@ -28,6 +28,7 @@ struct seat {
 	int64_t idle_timeout;
 	int64_t last_used;        /* on base/clock */
 	bool had_prompt;
+	bool is_held;             /* a turn is meant for it */
 	bool has_failed;
 	bool is_paused;           /* its chat is */
 	bool is_leaving;          /* asked to stop: not to be found any more */
@@ -221,17 +222,34 @@ free_seat(struct seat *s)
 	free(s);
 }
 
-/* Room for one more child: the idle one that was used least recently goes. */
-static int
-make_room(struct pool *p, struct err *e)
+/* The idle one that was used least recently. */
+static struct seat *
+evictable(const struct pool *p)
 {
-	if (p->live < p->cfg.max_agents)
-		return 0;
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (!is_live(s) || !seat_is_ready(s))
-			continue;
+		if (!s->is_held && seat_is_ready(s))
+			return s;
+	}
+	return NULL;
+}
+
+bool
+pool_has_room(const struct pool *p)
+{
+	return p->live < p->cfg.max_agents || evictable(p);
+}
+
+static int
+make_room(struct pool *p, struct err *e)
+{
+	struct seat *s;
+
+	if (p->live < p->cfg.max_agents)
+		return 0;
+	s = evictable(p);
+	if (s) {
 		seat_stop(s, "evicted: max_agents reached");
 		return 0;
 	}
@@ -365,7 +383,7 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		    p->cfg.idle_timeout;
 		int64_t active;
 
-		if (!is_live(s) || !seat_is_ready(s))
+		if (s->is_held || !seat_is_ready(s))
 			continue;
 		/* updates that still flow keep it warm */
 		active = worker_last_active(s->worker);
@@ -600,6 +618,12 @@ void
 seat_expire_permission(struct seat *s, int64_t serial)
 {
 	worker_expire_permission(s->worker, serial);
+}
+
+void
+seat_hold(struct seat *s, bool is_held)
+{
+	s->is_held = is_held;
 }
 
 void

@@ -73,6 +73,8 @@ struct seat *pool_find(const struct pool *p, const char *session,
  */
 struct seat *pool_start(struct pool *p, const struct seat_spec *spec,
     struct err *e);
+/* Whether pool_start() would find room now, be it by an idle child's leaving. */
+bool pool_has_room(const struct pool *p);
 /* Calls fn for each live seat of the session. */
 void pool_each(const struct pool *p, const char *session,
     void (*fn)(void *ctx, struct seat *seat), void *ctx);
@@ -118,6 +120,8 @@ void seat_cancel(struct seat *s);
 int seat_answer_permission(struct seat *s, int64_t serial,
     const char *option_id, struct err *e);
 void seat_expire_permission(struct seat *s, int64_t serial);
+/* While a turn is meant for it, it is neither evicted nor retired. */
+void seat_hold(struct seat *s, bool is_held);
 void seat_stop(struct seat *s, const char *reason);
 
 #endif

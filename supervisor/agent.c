@@ -188,6 +188,7 @@ failed(struct place *p, const struct agent_event *ev)
 static void
 ended(struct place *p, const struct agent_event *ev)
 {
+	p->sup->is_room_freed = true;
 	record_execution_end(p->chat->log, seat_execution(p->seat),
 	    ev->ended.exit_code, ev->ended.term_signal, ev->ended.end_reason,
 	    ev->ended.peak_rss_kb, ev->ended.stderr_tail);

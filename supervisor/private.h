@@ -42,6 +42,8 @@ struct supervisor {
 	struct workspace *workspace;
 	int64_t permission_timeout; /* milliseconds */
 	struct map sessions;        /* uuid -> struct session */
+	struct list for_room;       /* turns that wait for room in the pool */
+	bool is_room_freed;         /* since they were looked at */
 	int turns;                  /* claimed, their end not queued yet */
 	bool is_up;
 	bool is_draining;
@@ -51,7 +53,7 @@ struct supervisor {
 	bool take_again;
 	const char *interrupted;    /* why turns that end now were cut off */
 	struct ev_timer poll;       /* waiting sessions, should a hint be lost */
-	struct ev_prepare prepare;  /* before the loop sleeps: quiet? empty? */
+	struct ev_prepare prepare;  /* before the loop sleeps: room? quiet? empty? */
 	void (*on_quiet)(void *ctx);
 	void (*on_empty)(void *ctx);
 	void *ctx;
@@ -107,6 +109,7 @@ struct outcome {
 
 struct turn {
 	struct list in_session;
+	struct list for_room;       /* in supervisor.for_room, or not */
 	struct session *session;
 	struct chat *chat;
 	int64_t id;
@@ -180,6 +183,8 @@ void turn_asks(struct turn *t, int64_t serial);
 struct ask *turn_find_ask(struct turn *t, int64_t serial);
 void turn_answered(struct turn *t, int64_t serial);
 void turn_forget(struct turn *t);
+/* Those that wait for room in the pool, first come first served. */
+void turns_take_room(struct supervisor *sup);
 const char *turn_name(const struct turn *t); /* for log lines; static */
 
 /* supervisor/agent.c */

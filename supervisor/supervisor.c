@@ -41,12 +41,15 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	sup->loop = loop;
 	sup->db = db;
 	sup->recorder = db_recorder(db);
+	list_init(&sup->for_room);
 	sup->pool = pool_new(loop, &cfg, agent_on_event, sup);
 	sup->workspace = workspace_new(loop, opt->state_dir);
 	sup->permission_timeout = opt->permission_timeout;
 	ev_timer_init(&sup->poll, on_poll, POLL_SECONDS, POLL_SECONDS);
 	sup->poll.data = sup;
 	ev_prepare_init(&sup->prepare, on_prepare);
+	/* before the recorder's, which sends what this one records */
+	ev_set_priority(&sup->prepare, EV_MAXPRI);
 	/* before the recorder's, which decides what to write */
 	ev_set_priority(&sup->prepare, EV_MAXPRI);
 	sup->prepare.data = sup;
@@ -212,8 +215,11 @@ void
 supervisor_chat_pressure(struct supervisor *sup, const char *session,
     const char *chat, bool full)
 {
-	log_debug("hearthd", "chat %s: PostgreSQL %s", chat,
-	    full ? "is behind: its agents are not read" : "has caught up");
+	if (full)
+		log_warning("hearthd", "chat %s: PostgreSQL is behind: its "
+		    "agents are not read until it has caught up", chat);
+	else
+		log_info("hearthd", "chat %s: PostgreSQL has caught up", chat);
 	pool_pause_chat(sup->pool, session, chat, full);
 }
 
@@ -278,6 +284,10 @@ on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
 
 	(void)loop;
 	(void)revents;
+	if (sup->is_room_freed) {
+		sup->is_room_freed = false;
+		turns_take_room(sup);
+	}
 	if (sup->on_quiet && sup->turns == 0) {
 		fn = sup->on_quiet;
 		sup->on_quiet = NULL;

@@ -20,8 +20,8 @@
 #include "base/options.h"
 #include "supervisor/private.h"
 
-/* How long a turn waits when there is no room for another child. */
-#define NO_ROOM_MS 500
+/* How long a turn waits when no process could be made for it. */
+#define NO_CHILD_MS 500
 /* An execution is one life: the next child takes another claim. */
 #define AGENT_ENDED_EARLY "its agent ended before it had the prompt"
 
@@ -175,6 +175,10 @@ leave(struct turn *t)
 
 	set_state(t, TURN_ENDED);
 	t->session->sup->turns--;
+	list_remove(&t->for_room);
+	t->session->sup->is_room_freed = true;
+	if (seat)
+		seat_hold(seat, false);
 	if (seat && t->closes_seat)
 		seat_stop(seat, "closed by a user");
 	t->waits++;
@@ -209,13 +213,34 @@ start_child(struct turn *t)
 		.permission_mode = t->permission_mode,
 		.idle_timeout = t->idle_timeout,
 	};
+	struct seat *seat;
 	struct err e;
 
+	if (!pool_has_room(s->sup->pool)) {
+		if (!list_linked(&t->for_room))
+			list_append(&s->sup->for_room, &t->for_room);
+		return;
+	}
 	spec.is_paused = chat_log_is_full(t->chat->log);
-	if (pool_start(s->sup->pool, &spec, &e))
+	seat = pool_start(s->sup->pool, &spec, &e);
+	if (seat) {
 		t->is_execution_spent = true;
-	else
-		requeue(t, e.text, NO_ROOM_MS);
+		seat_hold(seat, true);
+	} else {
+		requeue(t, e.text, NO_CHILD_MS);
+	}
+}
+
+void
+turns_take_room(struct supervisor *sup)
+{
+	while (!list_empty(&sup->for_room) && pool_has_room(sup->pool)) {
+		struct turn *t = LIST_ITEM(sup->for_room.next, struct turn,
+		    for_room);
+
+		list_remove(&t->for_room);
+		turn_advance(t);
+	}
 }
 
 static void
@@ -242,6 +267,7 @@ make_running(struct turn *t, struct seat *seat)
 		deliver(t, seat);
 		return;
 	}
+	seat_hold(seat, true);
 	t->execution = seat_execution(seat);
 	t->is_execution_spent = true;
 	t->waits++;
@@ -525,6 +551,7 @@ turn_forget(struct turn *t)
 	LIST_EACH(pos, tmp, &t->asks)
 		free_ask(LIST_ITEM(pos, struct ask, in_turn));
 	list_remove(&t->in_session);
+	list_remove(&t->for_room);
 	if (t->state != TURN_ENDED)
 		t->session->sup->turns--;
 	strv_free(&t->command);

@@ -536,15 +536,15 @@ prepare(void)
 {
 	if (folder)
 		return;
-	folder = xasprintf("%s/e2e-XXXXXX", pg_socket_dir());
+	folder = keep(xasprintf("%s/e2e-XXXXXX", pg_socket_dir()));
 	if (!mkdtemp((char *)folder) || chmod(folder, 0755) < 0)
 		e2e_fail(__FILE__, __LINE__, "%s: %s", folder,
 		    strerror(errno));
-	state = xasprintf("%s/state", folder);
-	project = xasprintf("%s/project", folder);
+	state = keep(xasprintf("%s/state", folder));
+	project = keep(xasprintf("%s/project", folder));
 	shell("cp -a %s/project-template %s", pg_socket_dir(), project);
 	daemon_setenv("XDG_HEARTH_E2E", folder);
-	db = pg_database();
+	db = keep((char *)pg_database());
 	add_agent("fake", NULL);
 	chat = new_chat(new_session(project));
 }

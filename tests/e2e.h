@@ -147,6 +147,8 @@ bool file_exists(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A file's content, "" when there is none; good until the next call. */
 const char *file_text(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
+/* Holds on to it until the program ends; returns it. */
+const char *keep(char *text);
 int64_t now_ms(void);
 /* Milliseconds between two looks at something that is waited for. */
 void blink(void);

@@ -38,12 +38,12 @@ START_TEST(a_death_before_the_session_fails_the_turn)
 		{ "--exit-at-init", "4" },
 		{ "--exit-at-new", "5" },
 	};
-	char name[16];
+	char name[32];
 
 	start(NULL);
 	for (int i = 0; i < 3; i++) {
-		char *words = xasprintf("exited with code %s",
-		    deaths[i].code);
+		const char *words = keep(xasprintf("exited with code %s",
+		    deaths[i].code));
 		int64_t turn;
 
 		snprintf(name, sizeof name, "early%d", i);
@@ -56,7 +56,6 @@ START_TEST(a_death_before_the_session_fails_the_turn)
 		wait_value(deaths[i].code, LIMIT, LAST("exit_code"));
 		check_value("no licence found\n", LAST("stderr_tail"));
 		ck_assert_str_eq(turn_of(turn, "started_at is null"), "true");
-		free(words);
 	}
 	complete(chat, "fake", "say fine");
 }

@@ -79,12 +79,11 @@ END_TEST
 
 START_TEST(sighup_reads_the_file_again)
 {
+	const char *other, *path;
 	int64_t turn;
-	char *path;
-	const char *other;
 
 	prepare();
-	path = xasprintf("%s/hearthd.conf", folder);
+	path = keep(xasprintf("%s/hearthd.conf", folder));
 	shell("echo 'turn_timeout = 1h' > %s", path);
 	daemon_file = path;
 	launch(NULL, NULL);
@@ -273,8 +272,8 @@ START_TEST(project_roots_open_folders_by_path)
 	shell("mkdir -p %s/roots/mine && echo x > %s/roots/mine/x.txt",
 	    folder, folder);
 	start(option, NULL);
-	session = xstrdup(value("select hearth.open_session("
-	    "'%s/roots/mine')", folder));
+	session = keep(xstrdup(value("select hearth.open_session("
+	    "'%s/roots/mine')", folder)));
 	complete(new_chat(session), "fake", "append x.txt y");
 	check_value("x.txt", "select file_path "
 	    "from hearth.pending_changes");
@@ -358,7 +357,7 @@ use_embedded(void)
 	prepare();
 	launch("", NULL);
 	wait_serving();
-	db = embedded_conninfo(state, "hearth_super");
+	db = keep(embedded_conninfo(state, "hearth_super"));
 }
 
 static void

@@ -176,9 +176,9 @@ as_app(const char *query)
 
 	PQclear(PQexec(conn, "set role hearth_app"));
 	res = PQexec(conn, query);
-	result = xstrdup(PQresultStatus(res) == PGRES_TUPLES_OK ?
+	result = keep(xstrdup(PQresultStatus(res) == PGRES_TUPLES_OK ?
 	    PQntuples(res) ? PQgetvalue(res, 0, 0) : "" :
-	    PQresultErrorField(res, PG_DIAG_SQLSTATE));
+	    PQresultErrorField(res, PG_DIAG_SQLSTATE)));
 	PQclear(res);
 	PQfinish(conn);
 	return result;
@@ -186,36 +186,37 @@ as_app(const char *query)
 
 START_TEST(least_rights_are_enough_for_daemon_and_application)
 {
-	char *uri, *query;
+	const char *query;
 	int64_t turn;
+	char *uri;
 
 	prepare();
 	uri = daemon_uri();
 	launch(uri, NULL);
 	wait_serving();
-	query = xasprintf("select hearth.submit('%s', 'fake', "
+	query = keep(xasprintf("select hearth.submit('%s', 'fake', "
 	    "'say x;plan 2;permission;write a.txt y;tool read z;exit 3')",
-	    chat);
+	    chat));
 	turn = atoll(as_app(query));
 	wait_turn(turn, "waiting_permission", LIMIT);
 	ck_assert_str_eq(as_app("select hearth.answer_permission((select id "
 	    "from hearth.permission_requests), 'allow-once')"), "t");
 	wait_turn(turn, "failed", LIMIT);
 	complete(chat, "fake", "say again");
-	query = xasprintf("select hearth.cancel(hearth.submit('%s', 'fake', "
-	    "'say never;hang'))", chat);
+	query = keep(xasprintf("select hearth.cancel(hearth.submit('%s', 'fake', "
+	    "'say never;hang'))", chat));
 	ck_assert_str_eq(as_app(query), "t");
 	wait_value("cancelled", LIMIT, "select status from hearth.turns "
 	    "order by id desc limit 1");
-	query = xasprintf("select hearth.close_chat('%s')", chat);
+	query = keep(xasprintf("select hearth.close_chat('%s')", chat));
 	check_true(atoll(as_app(query)) > 0);
 	wait_value("closed", LIMIT, "select status "
 	    "from hearth.agent_sessions");
 	ck_assert_str_eq(as_app("select command from hearth.agents"),
 	    "42501");
 	ck_assert_str_eq(as_app("delete from hearth.events"), "42501");
-	query = xasprintf("select count(*) > 10 from hearth.events_since("
-	    "'%s', 0)", chat);
+	query = keep(xasprintf("select count(*) > 10 from hearth.events_since("
+	    "'%s', 0)", chat));
 	ck_assert_str_eq(as_app(query), "t");
 	free(uri);
 }
@@ -224,7 +225,7 @@ END_TEST
 START_TEST(an_empty_database_gets_its_schema)
 {
 	prepare();
-	db = pg_empty_database();
+	db = keep((char *)pg_empty_database());
 	launch(db, NULL);
 	wait_serving();
 	check_value("true", "select (hearth.schema_version() > 0)::text");
@@ -268,7 +269,7 @@ START_TEST(a_schema_that_may_not_be_made_is_asked_for)
 
 	prepare();
 	whole = db;
-	db = pg_empty_database();
+	db = keep((char *)pg_empty_database());
 	uri = daemon_uri();
 	check_refused(uri, "hearth: init:", "administrator");
 	db = whole;

@@ -307,7 +307,8 @@ START_TEST(a_plain_folder_is_a_project)
 	prepare();
 	shell("mkdir -p %s/plain/sub && printf 'one\\n' > %s/plain/a.txt && "
 	    "printf 'two\\n' > %s/plain/sub/b.txt", folder, folder, folder);
-	plain = new_chat(new_session(xasprintf("%s/plain", folder)));
+	plain = new_chat(new_session(keep(xasprintf("%s/plain",
+	    folder))));
 	chat = plain;
 	start(NULL);
 	complete(plain, "fake", "write a.txt other\\n;delete sub/b.txt;"
@@ -326,7 +327,8 @@ START_TEST(a_repository_without_commits_is_a_project)
 	shell("mkdir %s/young && cd %s/young && git -c "
 	    "init.defaultBranch=main init -q && printf 'one\\n' > a.txt",
 	    folder, folder);
-	chat = new_chat(new_session(xasprintf("%s/young", folder)));
+	chat = new_chat(new_session(keep(xasprintf("%s/young",
+	    folder))));
 	start(NULL);
 	complete(chat, "fake", "append a.txt more\\n");
 	check_pending("a.txt/edit");

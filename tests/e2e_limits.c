@@ -258,7 +258,8 @@ START_TEST(a_missing_project_folder_fails_the_turn)
 
 	prepare();
 	shell("mkdir %s/lost", folder);
-	lost = new_chat(new_session(xasprintf("%s/lost", folder)));
+	lost = new_chat(new_session(keep(xasprintf("%s/lost",
+	    folder))));
 	shell("rmdir %s/lost", folder);
 	start(NULL);
 	turn = submit(lost, "fake", "say x");

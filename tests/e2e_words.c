@@ -28,6 +28,21 @@ format(const char *fmt, va_list ap)
 	return text;
 }
 
+const char *
+keep(char *text)
+{
+	struct kept {
+		struct kept *next;
+		char *text;
+	} *k = xcalloc(1, sizeof *k);
+	static struct kept *all;
+
+	k->text = text;
+	k->next = all;
+	all = k;
+	return text;
+}
+
 int64_t
 now_ms(void)
 {
@@ -202,14 +217,15 @@ const char *
 new_session(const char *path)
 {
 	sql("select hearth.add_project('%s')", path);
-	return xstrdup(value("select hearth.open_session(p.name) "
-	    "from hearth.projects p where p.path = '%s'", path));
+	return keep(xstrdup(value("select hearth.open_session(p.name) "
+	    "from hearth.projects p where p.path = '%s'", path)));
 }
 
 const char *
 new_chat(const char *session)
 {
-	return xstrdup(value("select hearth.open_chat('%s')", session));
+	return keep(xstrdup(value("select hearth.open_chat('%s')",
+	    session)));
 }
 
 const char *

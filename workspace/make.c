@@ -107,14 +107,32 @@ tip_of(const struct project *p, const char *branch)
 	return tip;
 }
 
+/*
+ * One change at a time to a project's list of worktrees: git reads the entries
+ * of all others on the way, and fails on one that is only half written.
+ */
+static int
+change_list(const struct make *m, const struct project *p,
+    const char *const *args, struct err *e)
+{
+	struct git g = { .folder = p->path };
+	char *path = xasprintf("%s.lock", m->place.repository);
+	int lock = place_lock(path, e), rc = -1;
+
+	if (lock >= 0) {
+		rc = git_run(&g, args, NULL, NULL, e);
+		close(lock);
+	}
+	free(path);
+	return rc;
+}
+
 /* Git forgets a worktree whose folder is gone, if it knows it at all. */
 static void
 unregister(const struct make *m, const struct project *p)
 {
-	struct git g = { .folder = p->path };
-
-	git_run(&g, GIT_ARGS("worktree", "remove", "-f", "-f",
-	    m->place.worktree), NULL, NULL, NULL);
+	change_list(m, p, GIT_ARGS("worktree", "remove", "-f", "-f",
+	    m->place.worktree), NULL);
 }
 
 /* Twice forced: over what a half-made worktree left registered or locked. */
@@ -122,15 +140,12 @@ static int
 add_worktree(const struct make *m, const struct project *p, const char *how,
     const char *branch, const char *commit, struct err *e)
 {
-	struct git g = { .folder = p->path };
-
 	if (!how)
-		return git_run(&g, GIT_ARGS("worktree", "add", "-f", "-f",
-		    "--no-checkout", m->place.worktree, branch),
-		    NULL, NULL, e);
-	return git_run(&g, GIT_ARGS("worktree", "add", "-f", "-f",
+		return change_list(m, p, GIT_ARGS("worktree", "add", "-f",
+		    "-f", "--no-checkout", m->place.worktree, branch), e);
+	return change_list(m, p, GIT_ARGS("worktree", "add", "-f", "-f",
 	    "--no-checkout", "--no-track", how, branch, m->place.worktree,
-	    commit), NULL, NULL, e);
+	    commit), e);
 }
 
 /*

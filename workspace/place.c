@@ -32,17 +32,21 @@ make_folder(const char *path, struct err *e)
 	return fail(e, "cannot make the folder %s: %s", path, strerror(errno));
 }
 
-static int
-lock_session(struct place *p, const char *path, struct err *e)
+int
+place_lock(const char *path, struct err *e)
 {
-	p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (p->lock < 0)
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
 		return fail(e, "cannot open %s: %s", path, strerror(errno));
-	while (flock(p->lock, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return fail(e, "cannot lock %s: %s", path,
-			    strerror(errno));
-	return 0;
+	while (flock(fd, LOCK_EX) < 0) {
+		if (errno == EINTR)
+			continue;
+		fail(e, "cannot lock %s: %s", path, strerror(errno));
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 int
@@ -65,7 +69,7 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	p->tree_file = xasprintf("%s.tree", base);
 	p->stale_file = xasprintf("%s.stale", base);
 	if (make_folder(trees, e) == 0 && make_folder(own, e) == 0)
-		rc = lock_session(p, lock, e);
+		rc = (p->lock = place_lock(lock, e)) < 0 ? -1 : 0;
 	free(trees);
 	free(own);
 	free(base);

@@ -32,6 +32,8 @@ struct place {
 int place_open(struct place *p, const char *state_dir, const char *session,
     long long project, const char *worktree, struct err *e);
 void place_close(struct place *p);
+/* Waits for the lock; returns its descriptor, which is closed to give it up. */
+int place_lock(const char *path, struct err *e);
 
 /*
  * A small file of lines: fills at most n of them, each to be freed, the rest
