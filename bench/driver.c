@@ -10,7 +10,7 @@
  *   storm NAME TURNS CHATS       turns of one chunk, one in flight per chat
  *   memory NAME CHATS            after one turn in each chat and a rest
  *   waiting NAME QUEUED TURNS    latency while QUEUED others wait, paused
- *   backlog NAME QUEUED TURNS    from a turn's end to the next one's start
+ *   backlog NAME QUEUED TURNS    from each turn's end to the next one's, in one chat
  *   cold NAME TURNS              new chats of one session: a child each
  *   kill NAME CHATS              SIGKILL of a child, and the turn after it
  *
@@ -29,7 +29,7 @@
 #include "bench/talk.h"
 
 enum { WARM_UP = 20 };
-static const double TURN_LIMIT = 60, RUN_LIMIT = 300; /* seconds */
+static const double TURN_LIMIT = 30, RUN_LIMIT = 90; /* seconds */
 
 void
 driver_wait(struct driver *d, int64_t turn, struct moments *m)

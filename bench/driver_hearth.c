@@ -48,11 +48,11 @@ waiting(struct driver *d, const char *name, long queued, long turns)
 	forget_queue(d->pg);
 }
 
-/* All in one chat: each is claimed when the one before has ended. */
+/* All in one chat: from the end of each to the end of the next. */
 static void
 backlog(struct driver *d, const char *name, long queued, long turns)
 {
-	struct samples gaps = { 0 };
+	struct samples steps = { 0 };
 	struct moments m;
 	double ended = 0, deadline = now() + LIMIT;
 
@@ -67,17 +67,16 @@ backlog(struct driver *d, const char *name, long queued, long turns)
 		enum happening h = d->target->read(note, &id);
 
 		PQfreemem(note);
-		if (h == HAPPENED_RUNNING && ended > 0)
-			sample(&gaps, now() - ended);
-		if (h == HAPPENED_END) {
-			ended = now();
-			n++;
-		}
+		if (h != HAPPENED_END)
+			continue;
+		if (n++ > 0)
+			sample(&steps, now() - ended);
+		ended = now();
 	}
 	forget_queue(d->pg);
-	if (gaps.n > 0)
-		figure_latency(name, &gaps);
-	talk_do(d->pg, "select pg_sleep(0.2)");
+	if (steps.n > 0)
+		figure_latency(name, &steps);
+	talk_do(d->pg, "select pg_sleep(0.2)");  /* the live one ends */
 }
 
 static void

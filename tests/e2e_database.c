@@ -271,7 +271,7 @@ START_TEST(a_schema_that_may_not_be_made_is_asked_for)
 	whole = db;
 	db = keep((char *)pg_empty_database());
 	uri = daemon_uri();
-	check_refused(uri, "hearth: init:", "administrator");
+	check_refused(uri, "init:", "administrator");
 	db = whole;
 	free(uri);
 }

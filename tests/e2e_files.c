@@ -395,6 +395,22 @@ START_TEST(side_by_side_turns_each_leave_their_changes)
 }
 END_TEST
 
+START_TEST(sessions_of_one_project_may_begin_at_the_same_time)
+{
+	enum { SESSIONS = 8 };
+	int64_t turns[SESSIONS];
+
+	start(NULL);
+	for (int i = 0; i < SESSIONS; i++)
+		turns[i] = submit(new_chat(new_session(project)), "fake",
+		    "write f%d.txt x", i);
+	for (int i = 0; i < SESSIONS; i++)
+		wait_turn(turns[i], "completed", LIMIT);
+	check_value("8", "select count(distinct session_id) "
+	    "from hearth.pending_changes");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -414,6 +430,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, a_worktree_outlives_the_daemon);
 	tcase_add_test(tc, what_a_killed_daemon_did_not_see_is_found_later);
 	tcase_add_test(tc, side_by_side_turns_each_leave_their_changes);
+	tcase_add_test(tc,
+	    sessions_of_one_project_may_begin_at_the_same_time);
 }
 
 int

@@ -482,20 +482,22 @@ END_TEST
 
 START_TEST(a_large_prompt_waits_for_a_deaf_agent)
 {
-	int64_t deaf, turn;
+	int64_t deaf, turn, meanwhile;
 	const char *other;
 
 	start(NULL);
 	other = new_chat(new_session(project));
-	deaf = submit(chat, "fake", "say x;stop;deaf 1200");
+	complete(other, "fake", "say warm");
+	deaf = submit(chat, "fake", "say x;stop;deaf 1500");
 	wait_turn(deaf, "completed", LIMIT);
 	turn = number("select hearth.submit('%s', 'fake', repeat('0123456789', "
 	    "500000), blocks => '[{\"type\": \"text\", \"text\": "
 	    "\"echo-blocks;say all there\"}]')", chat);
-	complete(other, "fake", "say others go on");
-	check_value("running", "select status from hearth.turns "
-	    "where id = %lld", (long long)turn);
+	meanwhile = complete(other, "fake", "say others go on");
 	wait_turn(turn, "completed", LIMIT);
+	check_value("true", "select (a.ended_at < b.ended_at)::text from "
+	    "hearth.turns a, hearth.turns b where a.id = %lld and b.id = "
+	    "%lld", (long long)meanwhile, (long long)turn);
 	ck_assert_str_eq(text_of(turn), "[blocks 2]all there");
 	ck_assert_str_eq(turn_of(turn, "warm"), "true");
 }

@@ -57,7 +57,6 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	char *own = xasprintf("%s/snapshots", state_dir);
 	char *base = xasprintf("%s/%s", own, session);
 	char *lock = xasprintf("%s.lock", base);
-	int rc = -1;
 
 	p->lock = -1;
 	p->worktree = worktree ? xstrdup(worktree) :
@@ -69,12 +68,12 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	p->tree_file = xasprintf("%s.tree", base);
 	p->stale_file = xasprintf("%s.stale", base);
 	if (make_folder(trees, e) == 0 && make_folder(own, e) == 0)
-		rc = (p->lock = place_lock(lock, e)) < 0 ? -1 : 0;
+		p->lock = place_lock(lock, e);
 	free(trees);
 	free(own);
 	free(base);
 	free(lock);
-	return rc;
+	return p->lock < 0 ? -1 : 0;
 }
 
 void
