@@ -10,13 +10,13 @@
  *   storm NAME TURNS CHATS       turns of one chunk, one in flight per chat
  *   memory NAME CHATS            after one turn in each chat and a rest
  *   waiting NAME QUEUED TURNS    latency while QUEUED others wait, paused
- *   backlog NAME QUEUED TURNS    from each turn's end to the next one's, in one chat
+ *   backlog NAME QUEUED TURNS    from each turn's end to the next one's end
  *   cold NAME TURNS              new chats of one session: a child each
  *   kill NAME CHATS              SIGKILL of a child, and the turn after it
  *
- * TARGET is hearth or peer (which knows the first four); $BENCH_DATABASE says
- * where PostgreSQL is. NAME begins the name of every figure, see stats.h.
- * The last four are in bench/driver_hearth.c.
+ * TARGET is hearth or peer (which knows the first four). $BENCH_DATABASE says
+ * where PostgreSQL is, $BENCH_OWNER the same for who owns it. NAME begins the
+ * name of every figure, see stats.h. The last four are in driver_hearth.c.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -30,10 +30,15 @@ queue_turns(PGconn *pg, const char *agent, long count, long from, long to)
 	talk_do(pg, words);
 }
 
+/* No user may delete a turn, and cancelling thousands takes its time. */
 static void
-forget_queue(PGconn *pg)
+forget_queue(void)
 {
+	const char *conninfo = getenv("BENCH_OWNER");
+	PGconn *pg = talk_open(conninfo ? conninfo : "");
+
 	talk_do(pg, "delete from hearth.turns where status = 'queued'");
+	PQfinish(pg);
 }
 
 static void
@@ -45,7 +50,7 @@ waiting(struct driver *d, const char *name, long queued, long turns)
 	queue_turns(d->pg, "load-paused", queued, 1, chats + 1);
 	talk_do(d->pg, "analyze hearth.turns");
 	driver_latency(d, name, 1, turns);
-	forget_queue(d->pg);
+	forget_queue();
 }
 
 /* All in one chat: from the end of each to the end of the next. */
@@ -73,7 +78,7 @@ backlog(struct driver *d, const char *name, long queued, long turns)
 			sample(&steps, now() - ended);
 		ended = now();
 	}
-	forget_queue(d->pg);
+	forget_queue();
 	if (steps.n > 0)
 		figure_latency(name, &steps);
 	talk_do(d->pg, "select pg_sleep(0.2)");  /* the live one ends */

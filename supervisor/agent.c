@@ -181,7 +181,8 @@ static void
 failed(struct place *p, const struct agent_event *ev)
 {
 	note_crash(p, ev->failed.error_code, ev->failed.error, -1);
-	if (p->turn && p->turn->state == TURN_STARTING)
+	/* one that waits for its working copy finds no child, and says so */
+	if (p->turn && p->turn->state == TURN_STARTING && p->turn->waits == 0)
 		turn_fail(p->turn, ev->failed.error_code, ev->failed.error);
 }
 

@@ -50,8 +50,6 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	ev_prepare_init(&sup->prepare, on_prepare);
 	/* before the recorder's, which sends what this one records */
 	ev_set_priority(&sup->prepare, EV_MAXPRI);
-	/* before the recorder's, which decides what to write */
-	ev_set_priority(&sup->prepare, EV_MAXPRI);
 	sup->prepare.data = sup;
 	ev_prepare_start(loop, &sup->prepare);
 	return sup;

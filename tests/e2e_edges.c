@@ -233,7 +233,7 @@ START_TEST(a_stop_waits_for_nothing_that_is_over)
 }
 END_TEST
 
-/* max_agents is reached, so the turn goes back to the queue again and again. */
+/* max_agents is reached: the turn waits for room. */
 START_TEST(a_turn_that_finds_no_room_can_be_cancelled)
 {
 	int64_t turn, waits;
@@ -245,7 +245,7 @@ START_TEST(a_turn_that_finds_no_room_can_be_cancelled)
 	wait_text(turn, "x");
 	for (int i = 0; i < 5; i++) {
 		waits = submit(other, "fake", "say y");
-		wait_value("true", LIMIT, "select (attempts > 1)::text "
+		wait_value("starting", LIMIT, "select status "
 		    "from hearth.turns where id = %lld", (long long)waits);
 		sql("select hearth.cancel(%lld)", (long long)waits);
 		wait_turn(waits, "cancelled", LIMIT);
@@ -265,7 +265,7 @@ START_TEST(a_turn_that_found_no_room_starts_soon_after_there_is_some)
 	turn = submit(chat, "fake", "say x;hang");
 	wait_text(turn, "x");
 	waits = submit(other, "fake", "say y");
-	wait_value("true", LIMIT, "select (attempts > 1)::text "
+	wait_value("starting", LIMIT, "select status "
 	    "from hearth.turns where id = %lld", (long long)waits);
 	sql("select hearth.cancel(%lld)", (long long)turn);
 	wait_turn(turn, "cancelled", LIMIT);

@@ -158,7 +158,8 @@ START_TEST(a_line_of_40_mib_is_one_event)
 	int64_t turn;
 
 	start(NULL);
-	turn = complete(chat, "fake", "say begin;big 40;say end");
+	turn = submit(chat, "fake", "say begin;big 40;say end");
+	wait_turn(turn, "completed", 2 * LIMIT);
 	check_value("41943048", "select octet_length(content) "
 	    "from hearth.messages where role = 'assistant'");
 	check_value("true", "select (content like 'beginxxx%%' and content "
