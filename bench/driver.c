@@ -163,6 +163,9 @@ stream(struct driver *d, const char *name, long turns, long chats,
 	d->target->check(d->pg, first, last, turns, &s);
 	snprintf(full, sizeof full, "%s.updates", name);
 	figure(full, "updates/s", updates / took);
+	snprintf(full, sizeof full, "%s.rows", name);
+	figure(full, "rows/update", d->target->rows(d->pg, first, last) /
+	    updates);
 	per_million(name, "daemon", c.daemon, updates);
 	per_million(name, "postgres", c.postgres, updates);
 	per_million(name, "agents", c.children, updates);

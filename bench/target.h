@@ -29,6 +29,8 @@ struct target {
 	 */
 	void (*check)(PGconn *pg, int64_t first, int64_t last, long turns,
 	    const struct script *s);
+	/* Rows of events that these turns left. */
+	double (*rows)(PGconn *pg, int64_t first, int64_t last);
 };
 
 extern const struct target target_hearth, target_peer;

@@ -155,10 +155,18 @@ check(PGconn *pg, int64_t first, int64_t last, long turns,
 	check_content(pg, last, s);
 }
 
+static double
+rows(PGconn *pg, int64_t first, int64_t last)
+{
+	return between(pg, "select count(*) from hearth.events where turn_id"
+	    " between $1 and $2", first, last);
+}
+
 const struct target target_hearth = {
 	.name = "hearth",
 	.open = open_chats,
 	.submit = submit,
 	.read = read_note,
 	.check = check,
+	.rows = rows,
 };

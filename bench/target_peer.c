@@ -66,10 +66,21 @@ check(PGconn *pg, int64_t first, int64_t last, long turns,
 		die("the peer did not see all updates");
 }
 
+static double
+rows(PGconn *pg, int64_t first, int64_t last)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof sql, "select count(*) from events where turn_id"
+	    " between %lld and %lld", (long long)first, (long long)last);
+	return talk_number(pg, sql);
+}
+
 const struct target target_peer = {
 	.name = "peer",
 	.open = open_chats,
 	.submit = submit,
 	.read = read_note,
 	.check = check,
+	.rows = rows,
 };
