@@ -81,7 +81,8 @@ struct turn_end {
 	const char *cancelled_by;
 	int64_t input_tokens, output_tokens; /* -1 unknown */
 	bool suspicious;         /* ended well but with nothing at all */
-	/* of the agent session after it: "idle" "crashed" "closed" */
+	/* of the agent session after it: "idle" "crashed" "closed"; NULL: as
+	 * it is */
 	const char *agent_status;
 };
 /*

@@ -98,19 +98,15 @@ on_made(void *ctx, const struct err *e)
 }
 
 bool
-copy_is_ready(struct turn *t, const char **failed)
+copy_is_ready(struct turn *t)
 {
 	struct session *s = t->session;
 
-	*failed = NULL;
+	MUST(s->copy != NULL);
 	if (s->is_copy_made)
 		return true;
 	if (s->copy_work != COPY_IDLE)
 		return false;
-	if (!s->copy) {
-		*failed = "the working copy is not known";
-		return false;
-	}
 	begin_work(t, COPY_MAKING);
 	working_copy_make(s->copy, on_made, s);
 	return false;

@@ -158,7 +158,7 @@ void session_free(struct session *s);
 /* supervisor/copy.c: the session's working copy, one operation at a time */
 /* Both return true when it is there / its tree is taken; else they begin or
  * wait, and turn_advance() follows. */
-bool copy_is_ready(struct turn *t, const char **failed);
+bool copy_is_ready(struct turn *t);
 bool copy_tree_before(struct turn *t);
 /* Takes the tree if the turn may have changed something; then turn_finish().
  */

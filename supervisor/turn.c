@@ -304,6 +304,17 @@ end_cancelled(struct turn *t)
 	});
 }
 
+/*
+ * What became of a child that was started for it is recorded already; without
+ * one, the agent session that the claim made "warming" is closed.
+ */
+static const char *
+agent_status_failed(const struct turn *t)
+{
+	return t->is_execution_spent ? agent_status_after(t, NULL) :
+	    agent_status_after(t, "closed");
+}
+
 void
 turn_fail(struct turn *t, const char *code, const char *error)
 {
@@ -315,7 +326,7 @@ turn_fail(struct turn *t, const char *code, const char *error)
 		.error_code = code,
 		.input_tokens = -1,
 		.output_tokens = -1,
-		.agent_status = agent_status_after(t, "crashed"),
+		.agent_status = agent_status_failed(t),
 	});
 }
 
@@ -335,7 +346,6 @@ void
 turn_advance(struct turn *t)
 {
 	struct supervisor *sup = t->session->sup;
-	const char *failed;
 	struct seat *seat;
 
 	if (t->state != TURN_STARTING || t->waits > 0)
@@ -348,12 +358,7 @@ turn_advance(struct turn *t)
 		requeue(t, sup->interrupted, 0);
 		return;
 	}
-	if (!copy_is_ready(t, &failed)) {
-		if (failed)
-			turn_fail(t, "workspace_failed", failed);
-		return;
-	}
-	if (!copy_tree_before(t))
+	if (!copy_is_ready(t) || !copy_tree_before(t))
 		return;
 	seat = usable_seat(t);
 	if (seat && seat_is_ready(seat))

@@ -266,6 +266,10 @@ START_TEST(a_missing_project_folder_fails_the_turn)
 	turn = submit(lost, "fake", "say x");
 	wait_turn(turn, "failed", LIMIT);
 	ck_assert_str_eq(turn_of(turn, "error_code"), "workspace_failed");
+	/* no child was ever started, so none has crashed */
+	check_value("closed", "select a.status from hearth.agent_sessions a "
+	    "join hearth.turns t using (chat_id, agent) where t.id = %lld",
+	    (long long)turn);
 	check_has(turn_of(turn, "error"), "/lost");
 	check_has(turn_of(turn, "error"), "no such folder");
 	check_value("0", "select count(*) from hearth.executions");
