@@ -33,6 +33,13 @@ struct db_config {
 	                            * nodes row, where open_session() looks */
 };
 
+/* A turn that was put into a queue, as far as it is known. */
+struct queued_turn {
+	const char *session;
+	int64_t turn;              /* 0: only that there may be one */
+	const char *chat, *agent;  /* NULL: not known */
+};
+
 struct db_callbacks {
 	/*
 	 * Both connections are there and the node is registered: the schema was
@@ -42,8 +49,7 @@ struct db_callbacks {
 	void (*up)(void *ctx, bool first);
 	/* A connection was lost (told once until the next up). */
 	void (*down)(void *ctx, const char *why);
-	/* A turn was put into this session's queue; turn: which, 0 not known. */
-	void (*work)(void *ctx, const char *session, int64_t turn);
+	void (*work)(void *ctx, const struct queued_turn *q);
 	/* Commands wait: db_take_commands(). */
 	void (*commands)(void *ctx);
 	/* Another node has taken the session: forget all about it. Its writes
@@ -82,7 +88,7 @@ struct claimed_turn {
 	int64_t execution_id;      /* of the warm worker; or a fresh id, for a new
 	                            * child, when it is starting */
 	const char *prompt;        /* JSON array of content blocks */
-	const char *model, *mode_id; /* or NULL */
+	const char *created_by, *model, *mode_id; /* each may be NULL */
 	int64_t chat_last_seq;
 	/* the session's project and worktree */
 	int64_t project_id;
@@ -123,13 +129,13 @@ void db_claim(struct db *db, const char *session,
     db_claimed_fn *done, void *ctx);
 /*
  * The same for one turn that is known, in a session that is this node's and
- * has no live turn: the short way, for a quarter of the cost. NULL when it
- * needs more than a warm seat: then db_claim() finds out. What a claimed_turn
- * says of project, worktree and agent is left out (NULL, 0): the seat has it.
+ * has no live turn: the short way, for a quarter of the cost. seat is its
+ * (chat, agent)'s. NULL when it needs more than a warm seat: then db_claim()
+ * finds out. What a claimed_turn says of project, worktree, agent and
+ * chat_last_seq is left out (NULL, 0): who has the seat has that.
  */
 void db_claim_warm(struct db *db, const char *session, int64_t turn,
-    const struct warm_seat *warm, size_t n_warm,
-    db_claimed_fn *done, void *ctx);
+    const struct warm_seat *seat, db_claimed_fn *done, void *ctx);
 
 /*
  * Sessions (of this node or of nobody alive) with queued turns, at most limit

@@ -21,27 +21,50 @@
 #include "base/log.h"
 #include "sql/statement.h"
 
-/* {"session":"uuid","turn":1} or {"command":1}. */
+/* The member of a flat JSON object whose texts need no escapes; "" when it is
+ * not there. */
+static const char *
+member(const char *json, const char *name, char out[static 72])
+{
+	char key[24];
+	const char *at;
+	size_t n;
+
+	out[0] = '\0';
+	snprintf(key, sizeof key, "\"%s\":", name);
+	at = strstr(json, key);
+	if (!at)
+		return out;
+	at += strlen(key);
+	at += *at == '"';
+	n = strcspn(at, "\",}");
+	snprintf(out, 72, "%.*s", n < 72 ? (int)n : 0, at);
+	return out;
+}
+
+/* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"} or {"command":1}. */
 void
 on_work(void *ctx, const char *channel, const char *payload)
 {
-	static const char key[] = "\"session\":\"", turn_key[] = "\"turn\":";
 	struct db *db = ctx;
-	const char *at = strstr(payload, key);
-	const char *turn = strstr(payload, turn_key);
-	char session[37];
+	char command[72], session[72], turn[72], chat[72], agent[72];
+	struct queued_turn q = {
+		.session = member(payload, "session", session),
+		.turn = atoll(member(payload, "turn", turn)),
+		.chat = member(payload, "chat", chat),
+		.agent = member(payload, "agent", agent),
+	};
 
 	if (strcmp(channel, "hearth_work") != 0 || !db->is_up ||
 	    db->is_closing)
 		return;
-	if (strstr(payload, "\"command\""))
+	if (*member(payload, "command", command))
 		db->cb->commands(db->ctx);
-	if (!at)
+	if (strlen(session) != 36)
 		return;
-	snprintf(session, sizeof session, "%.36s", at + strlen(key));
-	if (strlen(session) == 36)
-		db->cb->work(db->ctx, session,
-		    turn ? atoll(turn + strlen(turn_key)) : 0);
+	if (strlen(chat) != 36 || !*agent)
+		q.chat = q.agent = NULL;
+	db->cb->work(db->ctx, &q);
 }
 
 static void reserve(struct db *db);
@@ -197,9 +220,9 @@ fill_turn(const PGresult *res, struct claimed_turn *t)
 		.is_exclusive = result_bool(res, 0, "is_exclusive"),
 		.execution_id = result_int8(res, 0, "execution_id"),
 		.prompt = result_text(res, 0, "prompt"),
+		.created_by = result_text(res, 0, "created_by"),
 		.model = result_text(res, 0, "model"),
 		.mode_id = result_text(res, 0, "mode_id"),
-		.chat_last_seq = result_int8(res, 0, "chat_last_seq"),
 	};
 }
 
@@ -207,6 +230,7 @@ fill_turn(const PGresult *res, struct claimed_turn *t)
 static void
 fill_details(const PGresult *res, struct claimed_turn *t)
 {
+	t->chat_last_seq = result_int8(res, 0, "chat_last_seq");
 	t->project_id = result_int8(res, 0, "project_id");
 	t->project_path = result_text(res, 0, "project_path");
 	t->default_branch = result_text(res, 0, "default_branch");
@@ -428,8 +452,7 @@ on_claimed_warm(void *ctx, const PGresult *res, const struct sql_error *e)
 
 void
 db_claim_warm(struct db *db, const char *session, int64_t turn,
-    const struct warm_seat *warm, size_t n_warm, db_claimed_fn *done,
-    void *ctx)
+    const struct warm_seat *seat, db_claimed_fn *done, void *ctx)
 {
 	struct ask *a = new_ask(db, ctx, session);
 	struct params p = { 0 };
@@ -437,12 +460,16 @@ db_claim_warm(struct db *db, const char *session, int64_t turn,
 	a->claimed = done;
 	if (!can_ask(a))
 		return;
-	copy_seats(a, warm, n_warm);
+	a->executions = xcalloc(1, sizeof *a->executions);
+	a->executions[a->n_executions++] = seat->execution_id;
 	params_int8(&p, turn);
 	params_int8(&p, db->node);
 	params_int8(&p, db->epoch);
-	for (int i = 0; i < 4; i++)
-		params_array(&p, &a->seats[i]);
+	params_text(&p, session);
+	params_text(&p, seat->chat);
+	params_text(&p, seat->agent);
+	params_int8(&p, seat->execution_id);
+	params_text(&p, seat->config_hash);
 	conn_ask(db->asker, "claim_warm", &p, on_claimed_warm, a);
 }
 

@@ -301,16 +301,52 @@ join_turn(struct recorder *r, struct item *it)
 	conn_need(r->conn, r->s_turn_quick);
 }
 
+/* What turn_end reads back from the events: all of them are in this flush. */
+struct quick_words {
+	struct buf said[2];  /* text, reasoning */
+	int64_t first_at;    /* the first event's; 0 none */
+};
+
+static void
+gather_words(struct recorder *r, const struct item *end, struct quick_words *w)
+{
+	for (struct list *pos = end->start->node.next; pos != &r->flight &&
+	    pos != &end->node; pos = pos->next) {
+		const struct item *it = LIST_ITEM(pos, struct item, node);
+
+		if (it->turn != end->turn || it->kind == ITEM_STATEMENT)
+			continue;
+		if (it->kind == ITEM_TEXT)
+			buf_add(&w->said[it->reasoning], it->text.data,
+			    it->text.len);
+		else if (strcmp(it->event, "turn_ended") == 0 ||
+		    strcmp(it->event, "agent_status") == 0)
+			continue;
+		if (!w->first_at)
+			w->first_at = it->at;
+	}
+	buf_adds(&w->said[0], "");
+}
+
 static void
 send_quick_turn(struct recorder *r, struct item *end, int64_t now)
 {
+	struct quick_words words = { .first_at = 0 };
 	struct params p = { 0 };
 
+	gather_words(r, end, &words);
 	params_int8(&p, now - end->at);
 	for (int i = 1; i < end->n; i++)
 		params_text(&p, end->param[i]);
+	params_text(&p, end->chat->chat);
+	params_text(&p, end->start->agent);
 	params_int8(&p, now - end->start->at);
+	params_int8_or_null(&p, now - words.first_at, !words.first_at);
+	params_text(&p, words.said[0].data);
+	params_text(&p, words.said[1].data);
 	conn_send(r->conn, r->s_turn_quick, &p, on_statement, end);
+	buf_free(&words.said[0]);
+	buf_free(&words.said[1]);
 }
 
 static void

@@ -483,7 +483,8 @@ begin
 		return same_turn(chat, key, hash);
 	end if;
 	perform pg_notify('hearth_work',
-			'{"session":"' || at.session_id || '","turn":' || turn || '}'),
+			'{"session":"' || at.session_id || '","turn":' || turn
+			|| ',"chat":"' || chat || '","agent":"' || submit.agent || '"}'),
 		pg_notify('hearth_status', '{"what":"turn","chat":"' || chat
 			|| '","agent":"' || submit.agent || '","id":' || turn
 			|| ',"status":"queued"}');
@@ -850,7 +851,7 @@ begin
 			hint = 'Give {"<chat uuid>": <last seq seen>, …}.';
 	end if;
 	return query
-	select c.id, c.last_seq, t.id, t.status, (select count(*)
+	select c.id, c.last_seq, t.id, t.status::text, (select count(*)
 				from permission_requests p
 				where p.chat_id = c.id and p.status = 'pending')
 		from jsonb_object_keys(cursors) k

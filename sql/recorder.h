@@ -56,11 +56,16 @@ void record_text(struct chat_log *log, int64_t turn, const char *agent,
 void record_event(struct chat_log *log, int64_t turn, const char *agent,
     const char *kind, const char *payload, size_t len, bool repaired);
 
+/* What was asked for, as it was claimed; all but prompt may be NULL. */
+struct turn_start {
+	const char *prompt;      /* JSON array of content blocks */
+	const char *created_by, *model, *mode_id;
+};
 /* The event turn_started, the turn's two messages (the prompt, complete; the
  * answer, streaming), the agent session active. Tells hearth_status unless the
  * turn ends in the same flush. Not urgent. */
 void record_turn_started(struct chat_log *log, int64_t turn,
-    const char *agent);
+    const char *agent, const struct turn_start *start);
 /* starting -> running, before the prompt is written (use a barrier). */
 void record_turn_running(struct chat_log *log, int64_t turn,
     const char *agent, int64_t execution_id, bool warm);

@@ -170,6 +170,18 @@ record_text(struct chat_log *log, int64_t turn, const char *agent,
 	item_queue(r, it, urgent);
 }
 
+static struct item *
+event(struct chat_log *log, int64_t turn, const char *agent, const char *kind)
+{
+	struct item *it = item_new(log->r, log, ITEM_EVENT);
+
+	it->turn = turn;
+	it->agent = xstrdup(agent);
+	it->event = xstrdup(kind);
+	it->seq = ++log->last_seq;
+	return it;
+}
+
 void
 record_event(struct chat_log *log, int64_t turn, const char *agent,
     const char *kind, const char *payload, size_t len, bool repaired)
@@ -178,12 +190,8 @@ record_event(struct chat_log *log, int64_t turn, const char *agent,
 
 	if (log->is_fenced)
 		return;
-	it = item_new(log->r, log, ITEM_EVENT);
-	it->turn = turn;
-	it->agent = xstrdup(agent);
-	it->event = xstrdup(kind);
+	it = event(log, turn, agent, kind);
 	it->repaired = repaired;
-	it->seq = ++log->last_seq;
 	if (payload)
 		buf_add(&it->text, payload, len);
 	else
@@ -191,25 +199,43 @@ record_event(struct chat_log *log, int64_t turn, const char *agent,
 	item_queue(log->r, it, true);
 }
 
+static void
+record_turn_prompt(struct chat_log *log, int64_t turn, const char *agent,
+    const struct turn_start *start)
+{
+	struct item *it = event(log, turn, agent, "turn_started");
+
+	buf_printf(&it->text, "{\"prompt\":%s", start->prompt);
+	add_member(&it->text, "created_by", start->created_by);
+	add_member(&it->text, "model", start->model);
+	add_member(&it->text, "mode_id", start->mode_id);
+	buf_addc(&it->text, '}');
+	log->started_turn = turn;
+	log->started_seq = it->seq;
+	item_queue(log->r, it, false);
+}
+
 void
-record_turn_started(struct chat_log *log, int64_t turn, const char *agent)
+record_turn_started(struct chat_log *log, int64_t turn, const char *agent,
+    const struct turn_start *start)
 {
 	struct item *it;
 
 	if (log->is_fenced)
 		return;
+	record_begin(log->r);
+	record_turn_prompt(log, turn, agent, start);
 	it = statement(log->r, log, "turn_started");
 	add_age(it);
-	add(it, log->chat);
-	number_item(it);
+	add_int(it, log->started_seq);
 	add_int(it, turn);
 	add(it, agent);
 	it->turn = turn;
-	log->started_turn = turn;
-	log->started_seq = it->seq;
+	it->agent = xstrdup(agent);
 	if (log->running_turn != turn)
 		note_status(it, "turn", log->chat, agent, turn, "running");
 	item_queue(log->r, it, false);
+	record_end(log->r);
 }
 
 void

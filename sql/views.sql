@@ -82,7 +82,7 @@ comment on view hearth.queue is
 	'Every queued turn, in the order of its session, and what it waits for';
 
 create or replace view hearth.active_turns with (security_invoker) as
-select t.id as turn, t.chat_id, t.agent, t.status,
+select t.id as turn, t.chat_id, t.agent, t.status::text,
 		hearth.brief(now() - coalesce(t.started_at, t.queued_at)) as age,
 		t.warm, left(n.name, 12) as node
 	from hearth.turns t
@@ -102,7 +102,7 @@ comment on view hearth.agent_list is
 	'The registered agents, without what launches them (command, env, mcp_servers)';
 
 create or replace view hearth.agent_session_status with (security_invoker) as
-select g.session_id, g.chat_id, g.agent, g.status,
+select g.session_id, g.chat_id, g.agent, g.status::text,
 		g.agent_session_id is not null as has_session, g.last_active_at
 	from hearth.agent_sessions g;
 comment on view hearth.agent_session_status is

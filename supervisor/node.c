@@ -146,9 +146,9 @@ on_db_down(void *ctx, const char *why)
 }
 
 static void
-on_db_work(void *ctx, const char *session, int64_t turn)
+on_db_work(void *ctx, const struct queued_turn *q)
 {
-	supervisor_work(((struct node *)ctx)->sup, session, turn);
+	supervisor_work(((struct node *)ctx)->sup, q);
 }
 
 static void

@@ -73,6 +73,9 @@ struct session {
 	char *background_agent;     /* updates flowed outside of any turn since
 	                             * the last tree: whose; NULL */
 	bool wants_claim;           /* there may be a turn to claim */
+	int64_t hinted;             /* … this one, as far as is known, of a warm
+	                             * seat; 0: who knows which */
+	char *hinted_chat, *hinted_agent;
 	bool is_claiming;
 	bool is_lost;               /* another node has it: record nothing */
 	int64_t *cancelled;         /* turns cancelled while a claim was under
@@ -116,7 +119,7 @@ struct turn {
 	enum turn_state state;
 	bool is_exclusive;
 	char *agent;
-	char *prompt;
+	char *prompt, *created_by, *model, *mode_id;
 	/* how its agent is launched, should it be necessary */
 	char **command, **env;
 	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
@@ -148,7 +151,7 @@ struct turn *session_turn_by_id(struct session *s, int64_t id);
 /* There may be a turn to claim: asks now or as soon as it can. */
 void session_claim(struct session *s);
 /* The same for a turn that was just queued: the short way, if it is warm. */
-void session_hint(struct session *s, int64_t turn);
+void session_hint(struct session *s, const struct queued_turn *q);
 /* Frees what nothing needs any more: chats, the session itself. */
 void session_tidy(struct session *s);
 /* Another node has it: stops its children, forgets its turns. */

@@ -128,30 +128,20 @@ has_exclusive_turn(struct session *s)
  * working copy since the last tree: what a person did between turns must be
  * read before the agent begins.
  */
-static void
-find_warm(struct session *s, struct warm_list *warm)
+static bool
+is_copy_ready(struct session *s)
 {
-	warm->n = 0;
-	if (s->is_copy_made && s->copy_work == COPY_IDLE &&
-	    working_copy_is_clean(s->copy))
-		pool_each(s->sup->pool, s->id, add_warm, warm);
+	return s->is_copy_made && s->copy_work == COPY_IDLE &&
+	    working_copy_is_clean(s->copy);
 }
 
-void
-session_claim(struct session *s)
+static void
+forget_hint(struct session *s)
 {
-	struct supervisor *sup = s->sup;
-	struct warm_list warm;
-
-	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
-	    has_exclusive_turn(s)) {
-		s->wants_claim = true;
-		return;
-	}
-	s->wants_claim = false;
-	s->is_claiming = true;
-	find_warm(s, &warm);
-	db_claim(sup->db, s->id, warm.seats, warm.n, on_claimed, sup);
+	s->hinted = 0;
+	free(s->hinted_chat);
+	free(s->hinted_agent);
+	s->hinted_chat = s->hinted_agent = NULL;
 }
 
 static void
@@ -170,21 +160,60 @@ on_claimed_warm(void *ctx, const char *session,
 	}
 }
 
-void
-session_hint(struct session *s, int64_t turn)
+/* The short way, when the one turn that is known of waits for a warm seat. */
+static bool
+claim_hinted(struct session *s)
 {
 	struct supervisor *sup = s->sup;
-	struct warm_list warm;
+	struct seat *seat;
 
-	if (turn && !s->is_claiming && !s->wants_claim && sup->is_up &&
-	    !sup->is_draining && !s->is_lost && list_empty(&s->turns)) {
-		find_warm(s, &warm);
-		if (warm.n > 0) {
-			s->is_claiming = true;
-			db_claim_warm(sup->db, s->id, turn, warm.seats,
-			    warm.n, on_claimed_warm, sup);
-			return;
-		}
+	if (!s->hinted || !list_empty(&s->turns) || !is_copy_ready(s) ||
+	    !session_find_chat(s, s->hinted_chat))
+		return false;
+	seat = pool_find(sup->pool, s->id, s->hinted_chat, s->hinted_agent);
+	if (!seat || !seat_is_ready(seat))
+		return false;
+	db_claim_warm(sup->db, s->id, s->hinted, &(struct warm_seat){
+		.chat = seat_chat(seat),
+		.agent = seat_agent(seat),
+		.execution_id = seat_execution(seat),
+		.config_hash = seat_config_hash(seat),
+	    }, on_claimed_warm, sup);
+	return true;
+}
+
+void
+session_claim(struct session *s)
+{
+	struct supervisor *sup = s->sup;
+	struct warm_list warm = { .n = 0 };
+
+	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
+	    has_exclusive_turn(s)) {
+		s->wants_claim = true;
+		return;
+	}
+	s->wants_claim = false;
+	s->is_claiming = true;
+	if (!claim_hinted(s)) {
+		if (is_copy_ready(s))
+			pool_each(sup->pool, s->id, add_warm, &warm);
+		db_claim(sup->db, s->id, warm.seats, warm.n, on_claimed, sup);
+	}
+	forget_hint(s);
+}
+
+void
+session_hint(struct session *s, const struct queued_turn *q)
+{
+	/* of two that wait, nobody knows which is the next */
+	bool is_alone = !s->wants_claim && q->turn && q->chat;
+
+	forget_hint(s);
+	if (is_alone) {
+		s->hinted = q->turn;
+		s->hinted_chat = xstrdup(q->chat);
+		s->hinted_agent = xstrdup(q->agent);
 	}
 	session_claim(s);
 }
@@ -225,6 +254,8 @@ on_claimed(void *ctx, const char *session, const struct claimed_turn *c,
 	/* a hint that came meanwhile, or turns behind this one */
 	again = s->wants_claim || (c && more);
 	s->wants_claim = more;
+	if (more)
+		forget_hint(s);
 	if (e) {
 		log_debug("hearthd", "claim in session %s: %s", session,
 		    e->text);
@@ -266,6 +297,7 @@ session_free(struct session *s)
 	working_copy_free(&s->copy);
 	free(s->background_agent);
 	free(s->cancelled);
+	forget_hint(s);
 	free(s->id);
 	free(s);
 }

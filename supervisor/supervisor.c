@@ -101,7 +101,8 @@ on_waiting(void *ctx, const char *const *sessions, size_t n,
 		return;
 	if (!sup->is_draining)
 		for (size_t i = 0; i < n; i++)
-			supervisor_work(sup, sessions[i], 0);
+			supervisor_work(sup, &(struct queued_turn){
+			    .session = sessions[i] });
 	if (next_ms >= 0)
 		supervisor_look_in(sup, next_ms);
 	if (sup->ask_again)
@@ -160,6 +161,7 @@ stop_claiming(void *value, void *ctx)
 
 	(void)ctx;
 	s->wants_claim = false;
+	s->hinted = 0;
 }
 
 void
@@ -171,14 +173,14 @@ supervisor_down(struct supervisor *sup)
 }
 
 void
-supervisor_work(struct supervisor *sup, const char *session, int64_t turn)
+supervisor_work(struct supervisor *sup, const struct queued_turn *q)
 {
 	struct session *s;
 
 	if (sup->is_draining)
 		return;
-	s = session_get(sup, session);
-	session_hint(s, turn);
+	s = session_get(sup, q->session);
+	session_hint(s, q);
 	/* not claimed while PostgreSQL is away: found again when it is back */
 	session_tidy(s);
 }

@@ -18,6 +18,7 @@ struct db;
 struct ev_loop;
 struct options;
 struct pool_counts;
+struct queued_turn;
 struct supervisor;
 
 /* opt and db are borrowed and outlive it; db need not be up yet. */
@@ -30,8 +31,7 @@ void supervisor_configure(struct supervisor *sup, const struct options *opt);
 /* The database's callbacks (sql/db.h), passed on. */
 void supervisor_up(struct supervisor *sup);
 void supervisor_down(struct supervisor *sup);
-void supervisor_work(struct supervisor *sup, const char *session,
-    int64_t turn);
+void supervisor_work(struct supervisor *sup, const struct queued_turn *q);
 void supervisor_commands(struct supervisor *sup);
 void supervisor_fenced(struct supervisor *sup, const char *session);
 void supervisor_pressure(struct supervisor *sup, bool full);

@@ -101,6 +101,9 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->is_exclusive = c->is_exclusive;
 	t->agent = xstrdup(c->agent);
 	t->prompt = xstrdup(c->prompt);
+	t->created_by = xstrdup(c->created_by);
+	t->model = xstrdup(c->model);
+	t->mode_id = xstrdup(c->mode_id);
 	t->command = strv_copy(c->command);
 	t->env = strv_copy(c->env);
 	t->mcp_servers = xstrdup(c->mcp_servers);
@@ -120,7 +123,13 @@ static void
 deliver(struct turn *t, struct seat *seat)
 {
 	set_state(t, TURN_RUNNING);
-	record_turn_started(t->chat->log, t->id, t->agent);
+	record_turn_started(t->chat->log, t->id, t->agent,
+	    &(struct turn_start){
+		.prompt = t->prompt,
+		.created_by = t->created_by,
+		.model = t->model,
+		.mode_id = t->mode_id,
+	    });
 	seat_prompt(seat, t->id, t->prompt);
 }
 
@@ -563,6 +572,9 @@ turn_forget(struct turn *t)
 	strv_free(&t->env);
 	free(t->agent);
 	free(t->prompt);
+	free(t->created_by);
+	free(t->model);
+	free(t->mode_id);
 	free(t->mcp_servers);
 	free(t->client_capabilities);
 	free(t->permission_mode);

@@ -86,13 +86,14 @@ on_down(void *ctx, const char *why)
 }
 
 static void
-on_session_work(void *ctx, const char *session, int64_t turn)
+on_session_work(void *ctx, const struct queued_turn *q)
 {
 	struct node *n = ctx;
 
 	n->works++;
-	n->worked_turn = turn;
-	snprintf(n->worked, sizeof n->worked, "%s", session);
+	snprintf(n->worked, sizeof n->worked, "%s %lld %s %s", q->session,
+	    (long long)q->turn, q->chat ? q->chat : "-",
+	    q->agent ? q->agent : "-");
 }
 
 static void

@@ -27,8 +27,7 @@ struct node {
 	bool is_full;
 	char full_chat[64];     /* whose share was told to be full; "" when the
 	                         * newest news is that one is not */
-	int64_t worked_turn;
-	char worked[64], fenced[64], why_down[512], fatal[1024];
+	char worked[192], fenced[64], why_down[512], fatal[1024];
 };
 
 /* Starts it and waits until it is up, or fatal where that may be. */

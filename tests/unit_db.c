@@ -95,7 +95,7 @@ claim_warm(int64_t turn, const struct warm_seat *seat)
 {
 	int before = got.answers;
 
-	db_claim_warm(node.db, session_id(1), turn, seat, 1, on_claimed, NULL);
+	db_claim_warm(node.db, session_id(1), turn, seat, on_claimed, NULL);
 	UNTIL(&node, got.answers == before + 1);
 	ck_assert(!got.failed);
 	return got.has_turn ? got.t.turn : 0;
@@ -479,6 +479,7 @@ take(void)
 START_TEST(commands_are_taken_once_with_what_they_are_about)
 {
 	struct recorder *rec;
+	char all[192];
 	int done = 0;
 
 	pg_exec(pg, "alter table hearth.turns alter id restart 1");
@@ -488,7 +489,8 @@ START_TEST(commands_are_taken_once_with_what_they_are_about)
 	rec = db_recorder(node.db);
 	pg_execf(pg, "select hearth.submit('%s', 'fake', 'x')", chat_id(1));
 	UNTIL(&node, node.works == 1);
-	ck_assert_str_eq(node.worked, session_id(1));
+	snprintf(all, sizeof all, "%s 1 %s fake", session_id(1), chat_id(1));
+	ck_assert_str_eq(node.worked, all);
 	pg_execf(pg, "insert into hearth.permission_requests (turn_id, chat_id,"
 	    " agent, execution_id, serial, options) values (1, '%s', 'fake', "
 	    "70, 3, '[{\"optionId\":\"yes\"}]')", chat_id(1));
@@ -833,7 +835,8 @@ START_TEST(the_daemons_own_rights_are_enough)
 	ask_waiting(5);
 	log = chat_log_open(db_recorder(node.db), session_id(1), chat_id(1),
 	    0);
-	record_turn_started(log, got.t.turn, "fake");
+	record_turn_started(log, got.t.turn, "fake",
+	    &(struct turn_start){ .prompt = "[]" });
 	record_turn_running(log, got.t.turn, "fake", 7, false);
 	record_worktree(log, "/w", "b", "c");
 	record_execution_start(log, 7, "fake", 1, 1, "cold");

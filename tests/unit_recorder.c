@@ -69,7 +69,10 @@ run_turn(const char *prompt)
 
 	pg_execf(pg, "update hearth.turns set status = 'starting' "
 	    "where id = %lld", (long long)turn);
-	record_turn_started(chat, turn, "fake");
+	record_turn_started(chat, turn, "fake", &(struct turn_start){
+	    .prompt = pg_value(pg, "select prompt from hearth.turns where id = "
+	    "%lld", (long long)turn), .created_by = "ann",
+	    .mode_id = "pl\"an" });
 	record_turn_running(chat, turn, "fake", 7, false);
 	return turn;
 }
@@ -124,6 +127,9 @@ START_TEST(a_turn_leaves_events_messages_and_an_ended_row)
 	ck_assert_str_eq(pg_value(pg, "select payload ->> 'prompt' from "
 	    "hearth.events where seq = 1"),
 	    "[{\"text\": \"do it\", \"type\": \"text\"}]");
+	ck_assert_str_eq(pg_value(pg, "select payload - 'prompt' from "
+	    "hearth.events where seq = 1"), "{\"model\": null, "
+	    "\"mode_id\": \"pl\\\"an\", \"created_by\": \"ann\"}");
 	ck_assert_str_eq(pg_value(pg, "select payload::text from "
 	    "hearth.events where seq = 4"), "{\"status\": \"completed\", "
 	    "\"stop_reason\": \"end_turn\", \"input_tokens\": 10, "

@@ -3,7 +3,8 @@
 -- $1 number of the claim, $2 node
 select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	t.status = 'running' as is_running, t.exclusive as is_exclusive,
-	t.execution_id, t.prompt, t.model, t.mode_id, c.last_seq as chat_last_seq,
+	t.execution_id, t.prompt, t.created_by, t.model, t.mode_id,
+	c.last_seq as chat_last_seq,
 	p.id as project_id, p.path as project_path, p.default_branch,
 	w.path as worktree_path, w.base_commit,
 	a.launcher || a.command as command,

@@ -29,8 +29,9 @@ select pg_temp.app(format($$ select hearth.submit(%L, 'qwen', 'Hi',
 select is(pg_temp.heard(:'out'), array[
 	format('hearth_status {"what":"turn","chat":"%s","agent":"qwen","id":2,'
 		'"status":"queued"}', pg_temp.id(11)),
-	format('hearth_work {"session":"%s","turn":2}', pg_temp.id(1))],
-	'submit tells the daemon of the session and all of the turn');
+	format('hearth_work {"session":"%s","turn":2,"chat":"%s","agent":"qwen"}',
+		pg_temp.id(1), pg_temp.id(11))],
+	'submit tells the daemon and all of the turn');
 
 \o :heard
 select pg_temp.app(format($$ select hearth.submit(%L, 'qwen', 'Hi',
@@ -69,8 +70,8 @@ select is(pg_temp.heard(:'out'), array[
 	format('hearth_status {"what":"turn","chat":"%s","agent":"qwen","id":%s,'
 		'"status":"queued"}', pg_temp.id(12),
 		(select max(id) from hearth.turns)),
-	format('hearth_work {"session":"%s","turn":%s}', pg_temp.id(1),
-		(select max(id) from hearth.turns))],
+	format('hearth_work {"session":"%s","turn":%s,"chat":"%s","agent":"qwen"}',
+		pg_temp.id(1), (select max(id) from hearth.turns), pg_temp.id(12))],
 	'interrupt does not cancel again what is being cancelled');
 
 update hearth.commands set status = 'done';

@@ -10,8 +10,8 @@ return format('select hearth.submit(chat => %L, agent => %L, %s)',
 
 select is(pg_temp.app(pg_temp.submit($$ prompt => 'Hello', created_by => 'ann',
 	model => 'm1', mode_id => 'plan' $$)), '1', 'submit returns the id');
-select results_eq($$ select chat_id, session_id, agent, prompt, status,
-		priority, created_by, model, mode_id, attempts, request_hash
+select results_eq($$ select chat_id, session_id, agent, prompt::jsonb,
+		status::text, priority, created_by, model, mode_id, attempts, request_hash
 	from hearth.turns $$,
 	$$ values (pg_temp.id(11), pg_temp.id(1), 'qwen',
 		'[{"type": "text", "text": "Hello"}]'::jsonb, 'queued', 0::smallint,
