@@ -135,6 +135,46 @@ START_TEST(functions_of_another_edition_are_replaced)
 }
 END_TEST
 
+/* As migration 2 left it, with a view in the way and a row in the table. */
+static const char version_2[] = "set role hearth_owner; "
+	"do $$ declare v text; begin for v in select viewname from pg_views "
+	"where schemaname = 'hearth' loop execute 'drop view hearth.' || v; "
+	"end loop; end $$; "
+	"alter table hearth.turns alter status type text, "
+	"alter prompt type jsonb, add constraint turns_status_check check "
+	"(status <> 'asleep'), add constraint turns_prompt_check check "
+	"(jsonb_typeof(prompt) = 'array'); "
+	"alter table hearth.messages alter role type text, alter status type "
+	"text, add constraint messages_role_check check (role <> ''), "
+	"add constraint messages_status_check check (status <> ''); "
+	"alter table hearth.agent_sessions alter status type text, "
+	"alter resumed_by type text, add constraint "
+	"agent_sessions_status_check check (status <> ''), add constraint "
+	"agent_sessions_resumed_by_check check (resumed_by <> ''); "
+	"drop domain hearth.turn_status, hearth.prompt_blocks, "
+	"hearth.message_role, hearth.message_status, hearth.agent_status, "
+	"hearth.resumption; "
+	"create view hearth.active_turns as select t.id as turn, t.chat_id, "
+	"t.agent, t.status from hearth.turns t; "
+	"insert into hearth.turns (chat_id, session_id, agent, prompt) values "
+	"(gen_random_uuid(), gen_random_uuid(), 'qwen', '[]'); "
+	"delete from hearth.schema_migrations where version > 2";
+
+START_TEST(older_schema_in_use_is_upgraded)
+{
+	const char *db = pg_database();
+
+	pg_exec(db, version_2);
+	must_migrate(db, 2);
+	ck_assert_str_eq(pg_value(db, "select concat_ws(' ', status, "
+	    "pg_typeof(status), pg_typeof(prompt)) from hearth.turns"),
+	    "queued hearth.turn_status hearth.prompt_blocks");
+	ck_assert_str_eq(pg_value(db, "select count(age) from "
+	    "hearth.active_turns"), "0");
+	must_migrate(db, migrate_known_version());
+}
+END_TEST
+
 START_TEST(newer_schema_is_refused)
 {
 	const char *db = pg_database();
@@ -278,6 +318,7 @@ suite(void)
 	tcase_add_test(t, second_time_changes_nothing);
 	tcase_add_test(t, current_schema_needs_no_right_but_reading);
 	tcase_add_test(t, functions_of_another_edition_are_replaced);
+	tcase_add_test(t, older_schema_in_use_is_upgraded);
 	tcase_add_test(t, newer_schema_is_refused);
 	tcase_add_test(t, missing_database_is_made_only_when_asked);
 	tcase_add_test(t,
