@@ -3,7 +3,8 @@
 -- What may stand in the columns that change with every turn, as domains instead
 -- of CHECKs: PostgreSQL reads a table's CHECKs anew for every statement that
 -- writes to it, a domain's once per connection. That was a tenth of the time of
--- a short turn. The views are made again by what follows the migrations.
+-- a short turn. The views, and the functions that are bound to columns, are made
+-- again by what follows the migrations.
 
 do $$
 declare
@@ -15,10 +16,17 @@ declare
 			'warm_hit_rate', 'crashes', 'usage_by_agent', 'usage_by_chat',
 			'warnings', 'files_changed', 'pending_review', 'node_status',
 			'worktree_status'));
+	bound text := (select string_agg(p.oid::regprocedure::text, ', ')
+		from pg_catalog.pg_proc p
+		where p.pronamespace = 'hearth'::regnamespace
+			and p.prosqlbody is not null);
 begin
 	if ours is not null then
 		execute 'drop view ' || ours;
 		delete from hearth.schema_replaceable;
+	end if;
+	if bound is not null then
+		execute 'drop function ' || bound;
 	end if;
 end $$;
 
