@@ -9,14 +9,19 @@
  *   stream NAME TURNS CHATS WORDS  TURNS turns in all, submitted at once
  *   storm NAME TURNS CHATS       turns of one chunk, one in flight per chat
  *   memory NAME CHATS            after one turn in each chat and a rest
+ *   rest NAME SECONDS            memory now and after so many idle seconds
+ *   first NAME TURNS             latency to each turn's first event
  *   waiting NAME QUEUED TURNS    latency while QUEUED others wait, paused
  *   backlog NAME QUEUED TURNS    from each turn's end to the next one's end
  *   cold NAME TURNS              new chats of one session: a child each
  *   kill NAME CHATS              SIGKILL of a child, and the turn after it
+ *   lag NAME CHATS WORDS         from a chunk to the news that it is stored
+ *   bigline NAME CHATS BYTES WORDS  the same while one agent sends a huge line
  *
- * TARGET is hearth or peer (which knows the first four). $BENCH_DATABASE says
+ * TARGET is hearth or peer (which knows the first five). $BENCH_DATABASE says
  * where PostgreSQL is, $BENCH_OWNER the same for who owns it. NAME begins the
- * name of every figure, see stats.h. The last four are in driver_hearth.c.
+ * name of every figure, see stats.h. What begins
+ * with "first" is in driver_hearth.c and driver_lag.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,9 +131,8 @@ wait_for_all(struct driver *d, long turns)
 	}
 }
 
-/* A live, idle child in each chat. */
-static void
-warm_all(struct driver *d, long chats)
+void
+driver_warm(struct driver *d, long chats)
 {
 	d->target->open(d->pg, chats);
 	for (long i = 1; i <= chats; i++)
@@ -148,7 +152,7 @@ stream(struct driver *d, const char *name, long turns, long chats,
 
 	script_read(&s, words, strlen(words));
 	updates = (double)(turns * script_updates(&s));
-	warm_all(d, chats);
+	driver_warm(d, chats);
 	c = proc_cpu(d->daemon, d->postgres);
 	begin = now();
 	talk_do(d->pg, "begin");
@@ -173,7 +177,7 @@ stream(struct driver *d, const char *name, long turns, long chats,
 
 struct flight {
 	int64_t turn;
-	long chat;
+	double submitted;
 };
 
 /* The chat whose turn has ended. */
@@ -196,8 +200,16 @@ land(struct driver *d, struct flight *flights, long n, double deadline)
 }
 
 static void
+launch(struct driver *d, struct flight *f, long chat)
+{
+	f->turn = d->target->submit(d->pg, chat, DRIVER_ONE_CHUNK);
+	f->submitted = now();
+}
+
+static void
 storm(struct driver *d, const char *name, long turns, long chats)
 {
+	struct samples end = { 0 };
 	struct flight *flights = calloc((size_t)chats, sizeof *flights);
 	struct cpu c;
 	double begin, took;
@@ -206,24 +218,24 @@ storm(struct driver *d, const char *name, long turns, long chats)
 
 	if (!flights)
 		abort();
-	warm_all(d, chats);
+	driver_warm(d, chats);
 	c = proc_cpu(d->daemon, d->postgres);
 	begin = now();
 	for (; begun < chats && begun < turns; begun++)
-		flights[begun].turn = d->target->submit(d->pg, begun + 1,
-		    DRIVER_ONE_CHUNK);
+		launch(d, &flights[begun], begun + 1);
 	while (ended < turns) {
 		long i = land(d, flights, chats, begin + RUN_LIMIT);
 
 		ended++;
+		sample(&end, now() - flights[i].submitted);
 		if (begun++ < turns)
-			flights[i].turn = d->target->submit(d->pg, i + 1,
-			    DRIVER_ONE_CHUNK);
+			launch(d, &flights[i], i + 1);
 	}
 	took = now() - begin;
 	c = cpu_since(&c, d->daemon, d->postgres);
 	snprintf(full, sizeof full, "%s.turns", name);
 	figure(full, "turns/s", (double)turns / took);
+	figure_latency(name, &end);
 	snprintf(full, sizeof full, "%s.cpu.daemon", name);
 	figure(full, "us", c.daemon / (double)turns * 1e6);
 	snprintf(full, sizeof full, "%s.cpu.postgres", name);
@@ -244,13 +256,22 @@ memory_figure(const char *name, const char *what, long kb)
 static void
 memory(struct driver *d, const char *name, long chats)
 {
-	warm_all(d, chats);
+	driver_warm(d, chats);
 	sleep(2);  /* whatever is given back at leisure, is now */
 	memory_figure(name, "rss", proc_kb(d->daemon, "status", "VmRSS:"));
 	memory_figure(name, "pss", proc_kb(d->daemon, "smaps_rollup", "Pss:"));
 	memory_figure(name, "peak", proc_kb(d->daemon, "status", "VmHWM:"));
 	memory_figure(name, "keepers_pss", proc_kb_below(d->daemon,
 	    "hearth-keeper", "smaps_rollup", "Pss:"));
+}
+
+void
+driver_rest(struct driver *d, const char *name, long seconds)
+{
+	memory_figure(name, "rss", proc_kb(d->daemon, "status", "VmRSS:"));
+	memory_figure(name, "peak", proc_kb(d->daemon, "status", "VmHWM:"));
+	sleep((unsigned)seconds);
+	memory_figure(name, "rested", proc_kb(d->daemon, "status", "VmRSS:"));
 }
 
 static long
@@ -288,6 +309,13 @@ main(int c, char **v)
 		storm(&d, name, number(v, c, 6), number(v, c, 7));
 	} else if (strcmp(what, "memory") == 0) {
 		memory(&d, name, number(v, c, 6));
+	} else if (strcmp(what, "rest") == 0) {
+		driver_rest(&d, name, number(v, c, 6));
+	} else if (strcmp(what, "lag") == 0 && c > 7) {
+		driver_lag(&d, name, number(v, c, 6), v[7]);
+	} else if (strcmp(what, "bigline") == 0 && c > 8) {
+		driver_bigline(&d, name, number(v, c, 6), number(v, c, 7),
+		    v[8]);
 	} else if (d.target != &target_hearth ||
 	    driver_hearth(&d, what, name, number(v, c, 6),
 	    c > 7 ? number(v, c, 7) : 0) < 0) {

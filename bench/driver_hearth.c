@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What only Hearth can be asked: a long queue, cold starts, a killed child.
+ * What only Hearth can be asked: when a turn shows first, a long queue, cold
+ * starts, a killed child.
  * The registry has a second entry of the same agent, "load-paused", whose
  * turns wait for ever.
  */
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "bench/driver.h"
+#include "bench/heard.h"
 #include "bench/stats.h"
 #include "bench/talk.h"
 
@@ -126,6 +128,96 @@ cold(struct driver *d, const char *name, long turns)
 	figure_latency(full, &running);
 }
 
+/* ---- what a reader sees first */
+
+struct shown {
+	struct samples event, text;
+};
+
+/* Like driver_wait(), and until all that the turn left was announced. */
+static void
+wait_and_hear(struct driver *d, int64_t turn, struct heard *h)
+{
+	double deadline = now() + LIMIT;
+
+	for (;;) {
+		PGnotify *n = talk_wait(d->pg, deadline, "the end of a turn");
+		int64_t id = 0;
+		bool is_end;
+
+		heard_add(h, n);
+		is_end = d->target->read(n, &id) == HAPPENED_END && id == turn;
+		PQfreemem(n);
+		if (is_end)
+			break;
+	}
+}
+
+/* The turn's first row, and its first row of text. */
+static void
+take_first(struct driver *d, struct shown *s, int64_t turn, double since,
+    struct heard *h)
+{
+	char sql[256];
+	PGresult *res;
+	double event = 0, text = 0, deadline = now() + LIMIT;
+
+	snprintf(sql, sizeof sql, "select chat_id, min(seq), min(seq) filter"
+	    " (where kind = 'text') from hearth.events where turn_id = %lld"
+	    " group by 1", (long long)turn);
+	res = talk_ask(d->pg, sql, 0, NULL);
+	if (PQntuples(res) == 0 || PQgetisnull(res, 0, 2))
+		die("turn %lld left no text", (long long)turn);
+	while (event == 0 || text == 0) {
+		const char *chat = PQgetvalue(res, 0, 0);
+		PGnotify *n;
+
+		heard_sort(h);
+		event = heard_of(h, chat, atoll(PQgetvalue(res, 0, 1)));
+		text = heard_of(h, chat, atoll(PQgetvalue(res, 0, 2)));
+		if (event > 0 && text > 0)
+			break;
+		n = talk_wait(d->pg, deadline, "the turn's rows");
+		heard_add(h, n);
+		PQfreemem(n);
+	}
+	sample(&s->event, event - since);
+	sample(&s->text, text - since);
+	PQclear(res);
+	heard_clear(h);
+}
+
+static void
+figure_shown(const char *name, struct shown *s)
+{
+	char full[160];
+
+	snprintf(full, sizeof full, "%s.first_event", name);
+	figure_latency(full, &s->event);
+	snprintf(full, sizeof full, "%s.first_text", name);
+	figure_latency(full, &s->text);
+}
+
+static void
+first(struct driver *d, const char *name, long turns)
+{
+	struct shown shown = { 0 };
+	struct heard heard = { 0 };
+
+	driver_warm(d, 1);
+	talk_do(d->pg, "listen hearth_events");
+	for (long i = 0; i < turns; i++) {
+		int64_t turn = d->target->submit(d->pg, 1, DRIVER_ONE_CHUNK);
+		double submitted = now();
+
+		wait_and_hear(d, turn, &heard);
+		take_first(d, &shown, turn, submitted, &heard);
+	}
+	figure_shown(name, &shown);
+}
+
+/* ---- killed children */
+
 static pid_t
 child_of(PGconn *pg, const char *chat)
 {
@@ -155,6 +247,39 @@ wait_for_crash(PGconn *pg, const char *chat)
 	}
 }
 
+static double
+kill_child(struct driver *d, long chat)
+{
+	pid_t pid = child_of(d->pg, target_hearth_chat(chat));
+	double killed = now();
+
+	if (pid <= 1)
+		die("chat %ld has no child to kill", chat);
+	if (kill(pid, SIGKILL) < 0)
+		die("the child %d can't be killed", (int)pid);
+	return killed;
+}
+
+/* The next turn is submitted at once, before anybody can know of the end. */
+static void
+kill_and_go_on(struct driver *d, const char *name, long chats)
+{
+	struct shown shown = { 0 };
+	struct heard heard = { 0 };
+	char full[128];
+
+	talk_do(d->pg, "listen hearth_events");
+	for (long i = 1; i <= chats; i++) {
+		double killed = kill_child(d, i);
+		int64_t turn = d->target->submit(d->pg, i, DRIVER_ONE_CHUNK);
+
+		wait_and_hear(d, turn, &heard);
+		take_first(d, &shown, turn, killed, &heard);
+	}
+	snprintf(full, sizeof full, "%s.to_next", name);
+	figure_shown(full, &shown);
+}
+
 static void
 kill_children(struct driver *d, const char *name, long chats)
 {
@@ -165,15 +290,9 @@ kill_children(struct driver *d, const char *name, long chats)
 	d->target->open(d->pg, chats);
 	for (long i = 1; i <= chats; i++) {
 		double killed;
-		pid_t pid;
 
 		driver_turn(d, i, DRIVER_ONE_CHUNK, &m);
-		pid = child_of(d->pg, target_hearth_chat(i));
-		if (pid <= 1)
-			die("chat %ld has no child to kill", i);
-		killed = now();
-		if (kill(pid, SIGKILL) < 0)
-			die("the child %d can't be killed", (int)pid);
+		killed = kill_child(d, i);
 		sample(&row, wait_for_crash(d->pg, target_hearth_chat(i)) -
 		    killed);
 		driver_turn(d, i, DRIVER_ONE_CHUNK, &m);
@@ -183,6 +302,7 @@ kill_children(struct driver *d, const char *name, long chats)
 	figure_latency(full, &row);
 	snprintf(full, sizeof full, "%s.next_turn", name);
 	figure_latency(full, &next);
+	kill_and_go_on(d, name, chats);
 }
 
 int
@@ -195,6 +315,8 @@ driver_hearth(struct driver *d, const char *what, const char *name, long a,
 		backlog(d, name, a, b > 0 ? b : 100);
 	else if (strcmp(what, "cold") == 0)
 		cold(d, name, a);
+	else if (strcmp(what, "first") == 0)
+		first(d, name, a);
 	else if (strcmp(what, "kill") == 0)
 		kill_children(d, name, a);
 	else

@@ -163,10 +163,37 @@ make_head(const char *session)
 static void
 put_chunk(const struct script *s, const char *kind, long i)
 {
+	size_t len = script_text(s, i, true, text);
+
 	puts_(head);
 	puts_(kind);
-	put(text, script_text(s, i, true, text));
+	if (s->stamp)
+		script_stamp(text);
+	put(text, len);
 	puts_("\"}}}}\n");
+}
+
+static void
+rest(long ms)
+{
+	nanosleep(&(struct timespec){ .tv_sec = ms / 1000,
+	    .tv_nsec = ms % 1000 * 1000000 }, NULL);
+}
+
+/* Counted from `begin`, so that time spent on writing makes no one slower. */
+static void
+keep_pace(const struct timespec *begin, long ms)
+{
+	struct timespec t = *begin;
+
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	flush();
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
 static void
@@ -190,8 +217,10 @@ put_tool(long i)
 static void
 stream(const struct script *s)
 {
+	struct timespec begin;
 	long tools = 0;
 
+	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (long i = 0; i < s->thoughts; i++)
 		put_chunk(s, "\"agent_thought_chunk\",\"content\":{\"type\":"
 		    "\"text\",\"text\":\"", i);
@@ -200,6 +229,8 @@ stream(const struct script *s)
 			put_tool(tools++);
 		put_chunk(s, "\"agent_message_chunk\",\"content\":{\"type\":"
 		    "\"text\",\"text\":\"", i);
+		if (s->pace)
+			keep_pace(&begin, s->pace * (i + 1));
 	}
 	while (tools < s->tools)
 		put_tool(tools++);
@@ -220,8 +251,7 @@ run_prompt(const char *id, const char *params)
 		abort();
 	make_head(params ? member(params, "sessionId") : NULL);
 	if (s.wait > 0)
-		nanosleep(&(struct timespec){ .tv_sec = s.wait / 1000,
-		    .tv_nsec = s.wait % 1000 * 1000000 }, NULL);
+		rest(s.wait);
 	stream(&s);
 	answer(id, "{\"stopReason\":\"end_turn\"}");
 }

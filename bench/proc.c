@@ -100,6 +100,9 @@ own_seconds(pid_t pid)
 		double ns = 0;
 		FILE *f;
 
+		/* task/../schedstat is the process, counted once more */
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
 		snprintf(path, sizeof path, "/proc/%d/task/%.10s/schedstat",
 		    (int)pid, e->d_name);
 		f = fopen(path, "r");

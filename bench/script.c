@@ -5,18 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { NUMBER_WIDTH = 10, ESCAPES_AT = 12 };
+enum { NUMBER_WIDTH = 10, ESCAPES_AT = 12, STAMP_AT = 11, STAMP_WIDTH = 16 };
 
 static void
 read_word(struct script *s, const char *word)
 {
 	static const char *const names[] = {
 		"chunks=", "size=", "thoughts=", "tools=", "escape=", "wait=",
+		"pace=", "stamp=",
 	};
 	long *values[] = {
 		&s->chunks, &s->size, &s->thoughts, &s->tools, &s->escape,
-		&s->wait,
+		&s->wait, &s->pace, &s->stamp,
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -44,8 +46,8 @@ script_read(struct script *s, const char *words, size_t len)
 		read_word(s, word);
 		n = 0;
 	}
-	if (s->size < 16)
-		s->size = 16;
+	if (s->size < (s->stamp ? 32 : 16))
+		s->size = s->stamp ? 32 : 16;
 	if (s->size > SCRIPT_SIZE_MAX)
 		s->size = SCRIPT_SIZE_MAX;
 }
@@ -75,4 +77,22 @@ script_text(const struct script *s, long i, bool as_json, char *to)
 		to[n++] = letters[(size_t)k % (sizeof letters - 1)];
 	}
 	return n;
+}
+
+void
+script_stamp(char *text)
+{
+	char digits[STAMP_WIDTH + 8];
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	snprintf(digits, sizeof digits, "%0*lld", STAMP_WIDTH,
+	    (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+	memcpy(text + STAMP_AT, digits, STAMP_WIDTH);
+}
+
+double
+script_stamp_of(const char *text)
+{
+	return (double)atoll(text + STAMP_AT) / 1e6;
 }

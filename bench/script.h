@@ -11,6 +11,10 @@
  *               chunks (0)
  *   escape=K    every K-th chunk holds a line break and a quote (8; 0 never)
  *   wait=MS     before the first update (0)
+ *   pace=MS     from each chunk of the answer to the next, written at once
+ *               (0: as fast as they are read)
+ *   stamp=1     each chunk of the answer says when it was written; asks for
+ *               escape=0 and a size of 32 or more (0)
  *
  * Chunk i begins with its number, so a lost, doubled or misplaced chunk shows.
  */
@@ -20,10 +24,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SCRIPT_SIZE_MAX = 1 << 20 };
+enum { SCRIPT_SIZE_MAX = 64 << 20 };
 
 struct script {
-	long chunks, size, thoughts, tools, escape, wait;
+	long chunks, size, thoughts, tools, escape, wait, pace, stamp;
 };
 
 /* Unknown words are passed over. */
@@ -35,5 +39,8 @@ long script_updates(const struct script *s);
  * length. `to` has room for 2 * size bytes.
  */
 size_t script_text(const struct script *s, long i, bool as_json, char *to);
+/* Writes the moment into the text of a chunk, and reads it: see now(). */
+void script_stamp(char *text);
+double script_stamp_of(const char *text);
 
 #endif

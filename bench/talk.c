@@ -64,18 +64,26 @@ talk_run(PGconn *pg, const char *name, int n, const char *const *values)
 }
 
 PGnotify *
-talk_wait(PGconn *pg, double deadline, const char *what)
+talk_try(PGconn *pg, double deadline)
 {
 	for (;;) {
 		PGnotify *n = PQnotifies(pg);
 		struct pollfd p = { .fd = PQsocket(pg), .events = POLLIN };
 		int ms = (int)((deadline - now()) * 1e3);
 
-		if (n)
+		if (n || ms <= 0)
 			return n;
-		if (ms <= 0)
-			die("waited in vain for %s", what);
 		if (poll(&p, 1, ms) > 0 && !PQconsumeInput(pg))
 			die("%s", PQerrorMessage(pg));
 	}
+}
+
+PGnotify *
+talk_wait(PGconn *pg, double deadline, const char *what)
+{
+	PGnotify *n = talk_try(pg, deadline);
+
+	if (!n)
+		die("waited in vain for %s", what);
+	return n;
 }

@@ -22,5 +22,7 @@ PGresult *talk_run(PGconn *pg, const char *name, int n,
 	const char *const *values);
 /* The next notification, waited for until `deadline`; see now(). */
 PGnotify *talk_wait(PGconn *pg, double deadline, const char *what);
+/* The same; NULL when there was none until then. */
+PGnotify *talk_try(PGconn *pg, double deadline);
 
 #endif

@@ -133,7 +133,7 @@ on_asker_lost(void *ctx, const char *why, bool was_connected)
 
 	db->asker_ready = false;
 	db->is_reserving = false;
-	ask_refuse_waiting(db);
+	questions_refuse_waiting(db);
 	on_lost(db, why, was_connected);
 }
 
@@ -227,6 +227,8 @@ db_new(struct ev_loop *loop, const struct db_config *cfg,
 	db->project_roots = xstrdup(cfg->project_roots);
 	list_init(&db->asks);
 	list_init(&db->claims_waiting);
+	list_init(&db->warm_waiting);
+	list_init(&db->warm_asked);
 	ev_timer_init(&db->complain, on_complain, 0, 0);
 	ev_timer_init(&db->limit, on_limit, 0, 0);
 	ev_timer_init(&db->lock_again, NULL, 0, 0);
@@ -328,7 +330,7 @@ db_free(struct db **dbp)
 	ev_timer_stop(db->loop, &db->lock_again);
 	conn_free(&db->asker);
 	conn_free(&db->writer);
-	ask_free_all(db);
+	questions_free(db);
 	strv_free(&db->lost_sessions);
 	strv_free(&db->lost_executions);
 	recorder_free(&db->recorder);

@@ -2,7 +2,7 @@
 /*
  * What the files of struct db share: db.c (life, callbacks, end), db_start.c
  * (from a connected writer to a registered node), db_ask.c (questions on the
- * other connection). Nobody else includes this.
+ * other connection), db_claim.c (claims). Nobody else includes this.
  */
 #ifndef HEARTH_DB_PRIVATE_H
 #define HEARTH_DB_PRIVATE_H
@@ -34,9 +34,11 @@ struct db {
 	int holder_pid;             /* who has it now, when we have not */
 	int64_t lock_since;         /* clock_ms() of the first refusal, 0 none */
 	struct ev_timer lock_again;
-	/* db_ask.c */
 	struct list asks;           /* under way */
+	/* db_claim.c */
 	struct list claims_waiting; /* for reserved ids */
+	struct list warm_waiting;   /* for the short claim under way … */
+	struct list warm_asked;     /* … which is about these */
 	int64_t claims;             /* numbers them */
 	int64_t reserved[128];      /* execution ids for cold claims */
 	int n_reserved;
@@ -61,9 +63,39 @@ void db_asker_ready(struct db *db);
 void start_writer(struct db *db);
 void start_asker(struct db *db);
 
-/* db_ask.c: what came on hearth_work; the questions at a loss, at the end. */
+/* One question, and the one of its three callbacks that it has. */
+struct question {
+	struct list node;          /* in one of the lists of db */
+	struct db *db;
+	char *session;
+	db_claimed_fn *claimed;
+	db_waiting_fn *waiting;
+	db_commands_fn *commands;
+	void *ctx;
+	struct ev_timer refuse;    /* there is no connection to ask on */
+	/* claims */
+	int64_t *executions;       /* that a claimed turn can have */
+	size_t n_executions;
+	struct sql_array seats[4]; /* chats, agents, executions, hashes */
+	PGresult *details;
+	bool more;
+	struct sql_error failure;
+	/* the short one */
+	int64_t turn;
+	char *chat, *agent, *config_hash;
+};
+
+/* db_ask.c: what came on hearth_work; questions in general. */
 void on_work(void *ctx, const char *channel, const char *payload);
-void ask_refuse_waiting(struct db *db);
-void ask_free_all(struct db *db);
+struct question *question_new(struct db *db, void *ctx, const char *session);
+/* False: it cannot be asked now, and is answered so from the loop. */
+bool question_can(struct question *a);
+/* Answers it with an error, and frees it. */
+void question_fail(struct question *a, const struct sql_error *e);
+void question_free(struct question *a);
+void questions_free(struct db *db);
+
+/* db_claim.c: those that wait for a reserved id will not get one. */
+void questions_refuse_waiting(struct db *db);
 
 #endif

@@ -147,6 +147,57 @@ START_TEST(the_short_claim_runs_a_known_turn_or_leaves_it_alone)
 }
 END_TEST
 
+static void
+count_claimed(void *ctx, const char *session, const struct claimed_turn *t,
+    bool more, const struct err *e)
+{
+	int *answered = ctx;
+
+	(void)session, (void)more;
+	ck_assert_ptr_null(e);
+	answered[t != NULL]++;
+}
+
+/* The first goes alone, the others together; one of them finds its chat
+ * closed, the last one its session with another live turn. */
+START_TEST(short_claims_that_come_meanwhile_share_a_commit)
+{
+	bool is_in_way = _i == 1;
+	int answered[2] = { 0 };
+	int64_t turns[5];
+	char hash[64];
+
+	node_start(&node, pg, "one");
+	for (int i = 1; i < 5; i++) {
+		if (i > 1) {
+			seed_session(pg, i, false);
+			seed_chat(pg, i, i);
+		}
+		seed_turn(pg, i, i, "fake", "first");
+		ck_assert_int_ne(claim(i, NULL, 0), 0);
+		snprintf(hash, sizeof hash, "%s", got.hash);
+	}
+	pg_exec(pg, "update hearth.turns set status = 'completed'");
+	for (int i = 1; i < 5; i++)
+		turns[i] = seed_turn(pg, i, i, "fake", "second");
+	pg_execf(pg, "update hearth.chats set closed_at = now() where id = "
+	    "'%s'", chat_id(3));
+	if (is_in_way)
+		pg_execf(pg, "insert into hearth.turns (chat_id, session_id, "
+		    "agent, prompt, status) values ('%s', '%s', 'other', "
+		    "'[]', 'running')", chat_id(4), session_id(4));
+	for (int i = 1; i < 5; i++)
+		db_claim_warm(node.db, session_id(i), turns[i],
+		    &(struct warm_seat){ chat_id(i), "fake", 70 + i, hash },
+		    count_claimed, answered);
+	UNTIL(&node, answered[0] + answered[1] == 4);
+	ck_assert_int_eq(answered[1], is_in_way ? 1 : 3);
+	ck_assert_str_eq(pg_value(pg, "select string_agg(execution_id::text, "
+	    "' ' order by id) || ', ' || count(distinct started_at) from "
+	    "hearth.turns where warm"), is_in_way ? "71, 1" : "71 72 74, 2");
+}
+END_TEST
+
 START_TEST(a_cold_claim_has_everything_that_running_needs)
 {
 	int64_t turn = seed_turn(pg, 1, 1, "fake", "hi");
@@ -904,6 +955,8 @@ main(void)
 	    a_claim_is_told_to_readers,
 	    waiting_sessions_are_told_oldest_first_with_the_next_time,
 	    NULL });
+	add_table(s, "shared", short_claims_that_come_meanwhile_share_a_commit,
+	    2);
 	add_table(s, "short", the_short_claim_runs_a_known_turn_or_leaves_it_alone,
 	    (int)(sizeof not_that_simple / sizeof *not_that_simple) + 1);
 	add_table(s, "claims", the_claim_takes_the_turn_that_may_start,
