@@ -5,12 +5,16 @@
  */
 #include "base/alloc.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+
+/* Less of it is not worth the page faults that bring it back. */
+#define GIVE_BACK_BYTES (2u << 20)
 
 static void *
 checked(void *p)
@@ -74,6 +78,15 @@ strv_len(char *const *list)
 	while (list && list[n])
 		n++;
 	return n;
+}
+
+void
+give_back_memory(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	if (m.fordblks > GIVE_BACK_BYTES)
+		malloc_trim(0);
 }
 
 char **

@@ -15,6 +15,10 @@ char *xstrdup(const char *s);             /* NULL gives NULL */
 char *xmemdupz(const void *p, size_t n);  /* n bytes and a NUL after them */
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Gives memory that is free back to the system, if there is much of it. Some
+ * milliseconds at worst: for a quiet moment, not for a busy one. */
+void give_back_memory(void);
+
 /*
  * A NULL-terminated array of strings, as execve() takes it: deep copy,
  * length, append (list may be NULL at first; s is copied), free.

@@ -27,6 +27,8 @@ enum { FORGET_AFTER = 60000 };            /* milliseconds */
 enum { SHARES = 8 };
 /* So many are worth a flush of their own: waiting would not merge them. */
 enum { ITEMS_WORTH_IT = 1000 };
+/* Of an array's memory, from one flush to the next, when there is a pause. */
+enum { KEEP_BYTES = 64 * 1024 };
 static const double PAUSE_FIRST = 0.1, PAUSE_LAST = 10; /* seconds */
 
 static void
@@ -124,6 +126,8 @@ on_sweep(struct ev_loop *loop, struct ev_timer *w, int events)
 
 	(void)loop, (void)events;
 	map_each(&r->chats, forget, r);
+	for (int i = A_HEAD_CHATS; i <= A_AGE && !r->in_flight; i++)
+		buf_reset(&r->array[i].b, KEEP_BYTES);
 }
 
 struct item *

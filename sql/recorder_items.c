@@ -123,7 +123,8 @@ static bool
 joins(const struct item *it, int64_t turn, const char *agent, bool reasoning,
     const char *message_id, size_t len)
 {
-	return it && it->turn == turn && it->reasoning == reasoning &&
+	return it && it->chat->r->interval > 0 && it->turn == turn &&
+	    it->reasoning == reasoning &&
 	    it->group == it->chat->r->group && same(it->agent, agent) &&
 	    same(it->message_id, message_id) &&
 	    it->text.len + len <= TEXT_EVENT_BYTES;

@@ -478,6 +478,7 @@ on_heartbeat(struct ev_loop *loop, ev_timer *t, int revents)
 	if (n->db && n->is_db_up && n->phase < NODE_CLOSING)
 		record_heartbeat(db_recorder(n->db),
 		    n->phase != NODE_SERVING);
+	give_back_memory();
 	tell_status(n);
 }
 

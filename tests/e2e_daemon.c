@@ -321,6 +321,48 @@ START_TEST(the_client_runs_a_turn_and_shows_it)
 }
 END_TEST
 
+/* ---- memory */
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define KEEPS_WHAT_IS_FREED true
+#else
+#define KEEPS_WHAT_IS_FREED false
+#endif
+
+/* VmRSS or VmHWM of hearthd. */
+static long
+daemon_kb(const char *key)
+{
+	const char *at = strstr(file_text("/proc/%d/status",
+	    (int)daemon_pid()), key);
+
+	ck_assert_ptr_nonnull(at);
+	return atol(at + strlen(key));
+}
+
+START_TEST(memory_is_given_back_when_the_load_is_over)
+{
+	int64_t deadline, turn;
+
+	start("flush_interval=0ms", "log_level=error", NULL);
+	turn = submit(new_chat(new_session(project)), "fake",
+	    "chunks 60000 64");
+	wait_turn(turn, "completed", 2 * LIMIT);
+	check_value("60000", "select count(*) from hearth.events "
+	    "where kind = 'text'");
+	if (KEEPS_WHAT_IS_FREED)
+		return;
+	ck_assert_int_gt(daemon_kb("VmHWM:"), 16 * 1024);
+	for (deadline = now_ms() + 2 * LIMIT;
+	    daemon_kb("VmRSS:") > 14 * 1024; blink())
+		ck_assert_msg(now_ms() < deadline, "still %ld kB",
+		    daemon_kb("VmRSS:"));
+}
+END_TEST
+
 /* ---- many */
 
 enum { CHATS = 30, ROUNDS = 3, CHILDREN = 8 };
@@ -466,6 +508,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, agents_see_a_chosen_environment);
 	tcase_add_test(tc, project_roots_open_folders_by_path);
 	tcase_add_test(tc, the_client_runs_a_turn_and_shows_it);
+	tcase_add_test(tc, memory_is_given_back_when_the_load_is_over);
 	tcase_add_test(tc, many_chats_share_few_children);
 	tcase_add_test(tc,
 	    the_embedded_server_serves_and_leaves_with_the_daemon);

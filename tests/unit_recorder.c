@@ -287,6 +287,17 @@ START_TEST(neighbouring_texts_of_one_message_are_one_event)
 }
 END_TEST
 
+START_TEST(without_an_interval_every_text_is_an_event)
+{
+	rec->interval = 0;
+	for (int i = 0; i < 5; i++)
+		say(1, "a");
+	flush();
+	ck_assert_str_eq(pg_value(pg, EVENTS), "1:text:a 2:text:a 3:text:a "
+	    "4:text:a 5:text:a");
+}
+END_TEST
+
 START_TEST(long_text_is_cut_into_events_and_nothing_is_lost)
 {
 	char *big = malloc(300000);
@@ -869,6 +880,7 @@ main(void)
 	    rows_of_every_kind_are_stored,
 	    events_stand_in_the_order_in_which_they_were_handed_in,
 	    neighbouring_texts_of_one_message_are_one_event,
+	    without_an_interval_every_text_is_an_event,
 	    long_text_is_cut_into_events_and_nothing_is_lost,
 	    NULL });
 	add_case(s, "when", (const TTest *const []){
