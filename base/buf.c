@@ -78,29 +78,61 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	buf_grew(b, (size_t)n);
 }
 
+#define EVERY_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Not 0 when one of the eight is a control character, a quote or a backslash.
+ * (The sign bit tells; bytes of more than 7 bits are none of these.) */
+static uint64_t
+must_escape(uint64_t eight)
+{
+	uint64_t quote = eight ^ EVERY_BYTE('"');
+	uint64_t backslash = eight ^ EVERY_BYTE('\\');
+
+	return ((eight - EVERY_BYTE(0x20)) | (quote - EVERY_BYTE(1)) |
+	    (backslash - EVERY_BYTE(1))) & ~eight & EVERY_BYTE(0x80);
+}
+
+/* How many of the n bytes stand for themselves in a JSON string. */
+static size_t
+plain_run(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + sizeof(uint64_t) <= n; i += sizeof(uint64_t)) {
+		uint64_t eight;
+
+		memcpy(&eight, s + i, sizeof eight);
+		if (must_escape(eight))
+			break;
+	}
+	while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' &&
+	    s[i] != '\\')
+		i++;
+	return i;
+}
+
 void
 buf_json(struct buf *b, const char *s, size_t n)
 {
-	size_t plain = 0;
-
 	buf_addc(b, '"');
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
+	for (;;) {
+		size_t plain = plain_run(s, n);
 
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		buf_add(b, s + plain, i - plain);
-		plain = i + 1;
-		if (c == '"' || c == '\\') {
+		buf_add(b, s, plain);
+		if (plain == n)
+			break;
+		s += plain;
+		n -= plain + 1;
+		if (*s == '"' || *s == '\\') {
 			buf_addc(b, '\\');
-			buf_addc(b, (char)c);
-		} else if (c == '\n') {
+			buf_addc(b, *s);
+		} else if (*s == '\n') {
 			buf_adds(b, "\\n");
 		} else {
-			buf_printf(b, "\\u%04x", c);
+			buf_printf(b, "\\u%04x", (unsigned char)*s);
 		}
+		s++;
 	}
-	buf_add(b, s + plain, n - plain);
 	buf_addc(b, '"');
 }
 

@@ -241,6 +241,35 @@ START_TEST(json_string_is_escaped)
 }
 END_TEST
 
+/* Each byte value at each place of a text that is longer than two words, with
+ * a character that needs an escape after it, or none. */
+START_TEST(json_string_is_escaped_wherever_it_must_be)
+{
+	for (int byte = 0; byte < 256; byte++) {
+		for (size_t at = 0; at < 20; at++) {
+			char text[] = "plain text of twenty", want[40];
+			bool escaped = byte < 0x20 || byte == '"' ||
+			    byte == '\\';
+			struct buf b = { 0 };
+
+			if (at % 2)
+				text[19] = '"';
+			text[at] = (char)byte;
+			snprintf(want, sizeof want, "\"%.*s%s", (int)at, text,
+			    !escaped ? "" : byte == '"' || byte == '\\' ?
+			    "\\" : byte == '\n' ? "\\n" : "\\u00");
+			buf_json(&b, text, 20);
+			ck_assert_mem_eq(b.data, want, strlen(want));
+			ck_assert_uint_eq(b.len, 22 +
+			    (at % 2 && at < 19 ? 1 : 0) + (!escaped ? 0 :
+			    byte == '"' || byte == '\\' || byte == '\n' ? 1 :
+			    5));
+			buf_free(&b);
+		}
+	}
+}
+END_TEST
+
 /* The parts of the Unicode standard's table 3-8, and what PostgreSQL bars. */
 static const struct {
 	const char *in;
@@ -609,6 +638,7 @@ suite(void)
 	tcase_add_test(t, reset_gives_back_only_large_memory);
 	tcase_add_test(t, room_may_be_filled_in_place);
 	tcase_add_loop_test(t, json_string_is_escaped, 0, CASES(json_cases));
+	tcase_add_test(t, json_string_is_escaped_wherever_it_must_be);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("text");
