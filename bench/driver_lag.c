@@ -204,7 +204,7 @@ driver_lag(struct driver *d, const char *name, long chats, const char *words)
 	talk_do(d->pg, "commit");
 	deadline = now() + LIMIT;
 	for (long live = chats; live > 0;) {
-		PGnotify *n = talk_wait(d->pg, deadline, "the end of all chats");
+		PGnotify *n = talk_wait(d->pg, deadline, "the chats' end");
 		int64_t id;
 
 		heard_add(&heard, n);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -98,11 +99,21 @@ scan_lines(int fd)
 }
 
 static double
-read_with(long (*reader)(int fd), const char *agent, long updates)
+own_cpu(void)
 {
-	char prompt[256];
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void
+read_with(long (*reader)(int fd), const char *name, const char *unit,
+    const char *agent, long updates)
+{
+	char prompt[256], full[128];
 	int in[2], out[2];
-	double begin, took;
+	double begin, took, cpu = own_cpu();
 	long lines;
 	pid_t pid;
 	int n;
@@ -122,31 +133,28 @@ read_with(long (*reader)(int fd), const char *agent, long updates)
 	close(in[1]);
 	lines = reader(out[0]);
 	took = now() - begin;
+	cpu = own_cpu() - cpu;
 	if (lines < updates)
 		die("%ld of %ld updates were read", lines, updates);
 	close(out[0]);
 	waitpid(pid, NULL, 0);
-	return (double)lines / took;
+	snprintf(full, sizeof full, "%s.%.*s", name,
+	    (int)(strlen(unit) - 2), unit);
+	figure(full, unit, (double)lines / took);
+	snprintf(full, sizeof full, "%s.cpu", name);
+	figure(full, "s/million", cpu / (double)lines * 1e6);
 }
 
 void
 limits_pipe(const char *name, const char *agent, long millions)
 {
-	char full[128];
-
-	snprintf(full, sizeof full, "%s.lines", name);
-	figure(full, "lines/s", read_with(count_lines, agent,
-	    millions * 1000000));
+	read_with(count_lines, name, "lines/s", agent, millions * 1000000);
 }
 
 void
 limits_scan(const char *name, const char *agent, long millions)
 {
-	char full[128];
-
-	snprintf(full, sizeof full, "%s.updates", name);
-	figure(full, "updates/s", read_with(scan_lines, agent,
-	    millions * 1000000));
+	read_with(scan_lines, name, "updates/s", agent, millions * 1000000);
 }
 
 void
@@ -214,6 +222,8 @@ grow_to(long mb)
 	if (!memory)
 		die("there are no %ld MB", mb);
 	memset(memory, 1, (size_t)kb * 1024);
+	if (proc_kb(getpid(), "status", "VmRSS:") < mb * 1024 * 9 / 10)
+		die("%ld MB were taken but are not there", mb);
 	return memory;
 }
 

@@ -6,43 +6,43 @@
  * server can.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "bench/limits.h"
 #include "bench/stats.h"
 #include "bench/talk.h"
 
 static const double LIMIT = 60; /* seconds */
-static const struct {
-	const char *setting, *name;
-} modes[] = { { "on", "durable" }, { "off", "not_durable" } };
-
-enum { MODES = sizeof modes / sizeof *modes };
-
 static void
-set_mode(PGconn *pg, int mode)
+set_mode(PGconn *pg, const char *setting)
 {
 	char words[64];
 
-	snprintf(words, sizeof words, "set synchronous_commit = %s",
-	    modes[mode].setting);
+	snprintf(words, sizeof words, "set synchronous_commit = %s", setting);
 	talk_do(pg, words);
+}
+
+static void
+make_commits(PGconn *pg)
+{
+	talk_do(pg, "create table if not exists commits (id bigint generated"
+	    " always as identity primary key, at timestamptz default now())");
 }
 
 void
 limits_commit(const char *name, long n)
 {
+	static const struct {
+		const char *setting, *name;
+	} modes[] = { { "on", "durable" }, { "off", "not_durable" } };
 	PGconn *pg = limits_open();
 	char full[128];
 
-	talk_do(pg, "create table if not exists commits (id bigint generated"
-	    " always as identity primary key, at timestamptz default now())");
+	make_commits(pg);
 	talk_prepare(pg, "commit", "insert into commits default values");
-	for (int mode = 0; mode < MODES; mode++) {
+	for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
 		struct samples s = { 0 };
 
-		set_mode(pg, mode);
+		set_mode(pg, modes[m].setting);
 		for (long i = -LIMITS_WARM_UP; i < n; i++) {
 			double begin = now();
 
@@ -50,23 +50,22 @@ limits_commit(const char *name, long n)
 			if (i >= 0)
 				sample(&s, now() - begin);
 		}
-		snprintf(full, sizeof full, "%s.%s", name, modes[mode].name);
+		snprintf(full, sizeof full, "%s.%s", name, modes[m].name);
 		figure_latency(full, &s);
 	}
 	PQfinish(pg);
 }
 
-/* Takes what is there; the listener must not fall behind. */
-static void
-drain(PGconn *listener)
-{
-	PGnotify *n;
-
-	if (!PQconsumeInput(listener))
-		die("%s", PQerrorMessage(listener));
-	while ((n = PQnotifies(listener)))
-		PQfreemem(n);
-}
+/* A transaction that only notifies writes nothing that the disk must have. */
+static const struct {
+	const char *setting, *name, *sql;
+} notifications[] = {
+	{ "on", "durable", "with c as (insert into commits default values"
+	    " returning id) select pg_notify('bench_notify', 'row') from c" },
+	{ "off", "not_durable", "with c as (insert into commits default values"
+	    " returning id) select pg_notify('bench_notify', 'row') from c" },
+	{ "off", "alone", "select pg_notify('bench_notify', 'nothing')" },
+};
 
 static void
 notify_in_a_row(PGconn *pg, PGconn *listener, const char *full, long n)
@@ -88,12 +87,15 @@ limits_notify(const char *name, long n)
 	PGconn *pg = limits_open(), *listener = limits_open();
 	char full[128];
 
+	make_commits(pg);
 	talk_do(listener, "listen bench_notify");
-	talk_prepare(pg, "notify", "select pg_notify('bench_notify', 'this')");
-	for (int mode = 0; mode < MODES; mode++) {
+	for (size_t k = 0; k < sizeof notifications / sizeof *notifications;
+	    k++) {
 		struct samples heard = { 0 }, late = { 0 };
 
-		set_mode(pg, mode);
+		set_mode(pg, notifications[k].setting);
+		talk_do(pg, "deallocate all");
+		talk_prepare(pg, "notify", notifications[k].sql);
 		for (long i = -LIMITS_WARM_UP; i < n; i++) {
 			double begin = now(), committed;
 
@@ -106,12 +108,12 @@ limits_notify(const char *name, long n)
 			sample(&heard, now() - begin);
 			sample(&late, now() - committed);
 		}
-		drain(listener);
-		snprintf(full, sizeof full, "%s.%s", name, modes[mode].name);
+		snprintf(full, sizeof full, "%s.%s", name,
+		    notifications[k].name);
 		notify_in_a_row(pg, listener, full, n);
 		figure_latency(full, &heard);
 		snprintf(full, sizeof full, "%s.%s.after_commit", name,
-		    modes[mode].name);
+		    notifications[k].name);
 		figure_latency(full, &late);
 	}
 	PQfinish(listener);
