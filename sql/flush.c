@@ -221,7 +221,6 @@ add_heads(struct recorder *r)
 		array_uuid(&r->array[A_HEAD_CHATS], chat->chat);
 		array_int8(&r->array[A_HEAD_SEQS], chat->flush_seq);
 		chat->written_at = clock_ms();
-		notes_add_events(r, chat);
 	}
 }
 
@@ -376,8 +375,15 @@ survey(struct recorder *r)
 		join_turn(r, it);
 		conn_need(r->conn, it->statement);
 	}
+	/* Readers hear of a turn's events before they hear of its end. */
 	LIST_EACH(pos, tmp, &r->flight) {
-		struct item *it = LIST_ITEM(pos, struct item, node);
+		const struct item *it = LIST_ITEM(pos, struct item, node);
+
+		if (it->chat && it->seq && it->seq == it->chat->flush_seq)
+			notes_add_events(r, it->chat);
+	}
+	LIST_EACH(pos, tmp, &r->flight) {
+		const struct item *it = LIST_ITEM(pos, struct item, node);
 
 		if (!it->is_joined)
 			notes_add_item(r, it);

@@ -253,8 +253,10 @@ on_claimed(void *ctx, const char *session, const struct claimed_turn *c,
 	s->is_claiming = false;
 	/* a hint that came meanwhile, or turns behind this one */
 	again = s->wants_claim || (c && more);
-	s->wants_claim = more;
-	if (more)
+	/* What waits though nothing is in its way here (its agent is paused, it
+	 * backs off) is found again when that is over: see supervisor_look(). */
+	s->wants_claim = more && (c || !list_empty(&s->turns));
+	if (s->wants_claim)
 		forget_hint(s);
 	if (e) {
 		log_debug("hearthd", "claim in session %s: %s", session,

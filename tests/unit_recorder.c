@@ -408,15 +408,15 @@ START_TEST(readers_are_told_what_is_visible)
 	record_change(chat, turn, "fake", &(struct change_row){ "a.c", 'c',
 	    "@@", NULL, "22", NULL, "100644" });
 	record_command(rec, 5, "failed", "x", "y");
+	snprintf(want, sizeof want, "hearth_events {\"chat\":\"%s\",\"seq\":5}",
+	    chat_id(1));
+	ck_assert_str_eq(next_notice(c), want);
 	snprintf(want, sizeof want, "hearth_status {\"what\":\"turn\",\"chat\":"
 	    "\"%s\",\"agent\":null,\"id\":%lld,\"status\":"
 	    "\"waiting_permission\"}", chat_id(1), (long long)turn);
 	ck_assert_str_eq(next_notice(c), want);
 	ck_assert_str_eq(next_notice(c), "hearth_status {\"what\":\"command\","
 	    "\"chat\":null,\"agent\":null,\"id\":5,\"status\":\"failed\"}");
-	snprintf(want, sizeof want, "hearth_events {\"chat\":\"%s\",\"seq\":5}",
-	    chat_id(1));
-	ck_assert_str_eq(next_notice(c), want);
 	snprintf(want, sizeof want, "hearth_status {\"id\": %s, \"chat\": "
 	    "\"%s\", \"what\": \"permission\", \"agent\": \"fake\", \"status\":"
 	    " \"pending\"}", pg_value(pg, "select id from "
