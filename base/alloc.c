@@ -83,10 +83,16 @@ strv_len(char *const *list)
 void
 give_back_memory(void)
 {
+	/* What was given back counts as free still. */
+	static size_t given_back;
 	struct mallinfo2 m = mallinfo2();
 
-	if (m.fordblks > GIVE_BACK_BYTES)
+	if (m.fordblks > given_back + GIVE_BACK_BYTES) {
 		malloc_trim(0);
+		given_back = m.fordblks;
+	} else if (m.fordblks < given_back) {
+		given_back = m.fordblks;
+	}
 }
 
 char **

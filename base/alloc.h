@@ -15,8 +15,8 @@ char *xstrdup(const char *s);             /* NULL gives NULL */
 char *xmemdupz(const void *p, size_t n);  /* n bytes and a NUL after them */
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Gives memory that is free back to the system, if there is much of it. Some
- * milliseconds at worst: for a quiet moment, not for a busy one. */
+/* Gives memory that became free back to the system, if there is much of it: to
+ * be called every few seconds. Some milliseconds at worst. */
 void give_back_memory(void);
 
 /*

@@ -144,7 +144,8 @@ question_can(struct question *a)
 {
 	struct db *db = a->db;
 
-	if (db->asker_ready && db->node && conn_is_up(db->asker))
+	if (db->asker_ready && db->node && conn_is_up(db->asker) &&
+	    !db->is_closing)
 		return true;
 	ev_timer_start(db->loop, &a->refuse);
 	return false;

@@ -21,7 +21,8 @@
 #include "base/log.h"
 #include "sql/statement.h"
 
-enum { RESERVE = 64 };  /* execution ids at a time */
+enum { RESERVE = 64 };     /* execution ids at a time */
+enum { WARM_AT_ONCE = 64 }; /* so that a claim stays short */
 
 static void reserve(struct db *db);
 
@@ -313,18 +314,22 @@ static void
 on_claimed_warm(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct db *db = ctx;
-	/* 23505: another live turn is in the way of one of them after all */
-	bool is_in_way = e && strncmp(e->state, "23", 2) == 0;
+	bool is_lost = e && strncmp(e->state, "08", 2) == 0;
 
+	/* 23505: another live turn is in the way of one of them after all;
+	 * 55P03: somebody holds one of their rows. The full claim of each finds
+	 * out which. */
+	if (e && !is_lost)
+		log_debug("database", "short claim: %s", e->text);
 	LIST_EACH(pos, tmp, &db->warm_asked) {
 		struct question *a = LIST_ITEM(pos, struct question, node);
 
-		if (e && strncmp(e->state, "08", 2) == 0)
+		if (is_lost) {
 			lose_claim(a);
-		if (e && !is_in_way)
 			question_fail(a, e);
-		else
+		} else {
 			answer_warm(a, e ? NULL : res);
+		}
 	}
 	send_warm(db);
 }
@@ -335,6 +340,7 @@ send_warm(struct db *db)
 {
 	struct sql_array arrays[6] = { 0 };
 	struct params p = { 0 };
+	int n = 0;
 
 	if (!list_empty(&db->warm_asked))
 		return;
@@ -347,10 +353,13 @@ send_warm(struct db *db)
 	LIST_EACH(pos, tmp, &db->warm_waiting) {
 		struct question *a = LIST_ITEM(pos, struct question, node);
 
+		if (n == WARM_AT_ONCE)
+			break;
 		list_remove(pos);
 		list_append(&db->asks, pos);
 		if (!question_can(a))
 			continue;
+		n++;
 		list_remove(pos);
 		list_append(&db->warm_asked, pos);
 		array_int8(&arrays[0], a->turn);

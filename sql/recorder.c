@@ -148,6 +148,8 @@ size_of(const struct item *it)
 {
 	size_t size = sizeof *it + it->text.len;
 
+	size += it->agent ? strlen(it->agent) + 1 : 0;
+	size += it->message_id ? strlen(it->message_id) + 1 : 0;
 	for (int i = 0; i < it->n; i++)
 		size += it->param[i] ? strlen(it->param[i]) + 1 : 0;
 	return size;

@@ -354,7 +354,8 @@ record_turn_end(struct chat_log *log, int64_t turn, const char *agent,
 	add_int(it, log->started_turn == turn ? log->started_seq : 0);
 	add_int(it, log->last_seq);
 	it->turn = turn;
-	it->is_plain = log->busy_turn != turn;
+	it->is_plain = log->started_turn == turn &&
+	    log->busy_seq < log->started_seq;
 	note_status(it, "turn", log->chat, agent, turn, end->status);
 	item_queue(log->r, it, true);
 	record_end(log->r);
@@ -484,7 +485,7 @@ record_tool_call(struct chat_log *log, int64_t turn, const char *agent,
 
 	if (log->is_fenced)
 		return;
-	log->busy_turn = turn;
+	log->busy_seq = log->last_seq;
 	it = statement(log->r, log, "tool_call");
 	add_age(it);
 	add(it, log->chat);
@@ -512,7 +513,7 @@ record_permission(struct chat_log *log, int64_t turn, const char *agent,
 
 	if (log->is_fenced)
 		return;
-	log->busy_turn = turn;
+	log->busy_seq = log->last_seq;
 	it = statement(log->r, log, "permission");
 	add_age(it);
 	add(it, log->chat);

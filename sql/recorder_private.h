@@ -85,7 +85,7 @@ struct chat_log {
 	int64_t written_at;      /* clock_ms(): events of it were sent */
 	int64_t started_turn, started_seq; /* newest turn_started */
 	int64_t running_turn;    /* told as running already */
-	int64_t busy_turn;       /* newest with a tool call or permission */
+	int64_t busy_seq;        /* of the newest tool call or permission */
 	/* of the flush that is being built */
 	unsigned flush;
 	int64_t flush_seq;

@@ -76,6 +76,8 @@ struct session {
 	int64_t hinted;             /* … this one, as far as is known, of a warm
 	                             * seat; 0: who knows which */
 	char *hinted_chat, *hinted_agent;
+	int64_t passed_over;        /* clock_ms() when the full claim found only
+	                             * turns that could not start; 0 not so */
 	bool is_claiming;
 	bool is_lost;               /* another node has it: record nothing */
 	int64_t *cancelled;         /* turns cancelled while a claim was under

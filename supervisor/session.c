@@ -8,13 +8,18 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/private.h"
 
 /* A session claims at most from so many warm children. */
 #define WARM_SEATS 64
+/* How long short claims may pass over turns that could not start. */
+#define LOOK_AGAIN_MS 1000
 
 static void on_claimed(void *ctx, const char *session,
+    const struct claimed_turn *c, bool more, const struct err *e);
+static void settle_claim(struct supervisor *sup, const char *session,
     const struct claimed_turn *c, bool more, const struct err *e);
 
 struct session *
@@ -153,11 +158,20 @@ on_claimed_warm(void *ctx, const char *session,
 
 	if (!c && !e && s) {
 		s->is_claiming = false;
+		/* nobody would remember the turn that this was about */
+		forget_hint(s);
 		session_claim(s);
 		session_tidy(s);
 	} else {
-		on_claimed(ctx, session, c, more, e);
+		settle_claim(ctx, session, c, more, e);
 	}
+}
+
+/* Those that were passed over because they could not start may be able to. */
+static bool
+is_look_due(const struct session *s)
+{
+	return s->passed_over && clock_ms() - s->passed_over > LOOK_AGAIN_MS;
 }
 
 /* The short way, when the one turn that is known of waits for a warm seat. */
@@ -168,6 +182,7 @@ claim_hinted(struct session *s)
 	struct seat *seat;
 
 	if (!s->hinted || !list_empty(&s->turns) || !is_copy_ready(s) ||
+	    is_look_due(s) ||
 	    !session_find_chat(s, s->hinted_chat))
 		return false;
 	seat = pool_find(sup->pool, s->id, s->hinted_chat, s->hinted_agent);
@@ -244,6 +259,17 @@ on_claimed(void *ctx, const char *session, const struct claimed_turn *c,
     bool more, const struct err *e)
 {
 	struct supervisor *sup = ctx;
+	struct session *s = session_find(sup, session);
+
+	if (s)
+		s->passed_over = more && !c ? clock_ms() : 0;
+	settle_claim(sup, session, c, more, e);
+}
+
+static void
+settle_claim(struct supervisor *sup, const char *session,
+    const struct claimed_turn *c, bool more, const struct err *e)
+{
 	struct session *s = session_find(sup, session);
 	struct turn *t;
 	bool again;

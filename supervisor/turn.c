@@ -146,8 +146,10 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 		    "or mode for a turn: submit it without model and mode_id");
 		return;
 	}
+	/* clean still, as when it was asked for */
 	if (c->is_running && seat && seat_is_ready(seat) &&
-	    seat_execution(seat) == c->execution_id) {
+	    seat_execution(seat) == c->execution_id &&
+	    working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
 		deliver(t, seat);
 		return;
@@ -155,7 +157,8 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 	if (t->command)
 		turn_advance(t);
 	else
-		requeue(t, AGENT_ENDED_EARLY, 0);
+		requeue(t, seat ? "the working copy has changed meanwhile" :
+		    AGENT_ENDED_EARLY, 0);
 }
 
 /* ---- its way to the agent */

@@ -474,6 +474,59 @@ START_TEST(a_cancel_settles_open_questions)
 }
 END_TEST
 
+/* Its agent needs a new child, so the short claim is not for it, and another
+ * turn of the session came right behind it. */
+START_TEST(a_turn_that_is_not_simple_is_not_forgotten)
+{
+	const char *other;
+
+	add_agent("second", NULL);
+	start(NULL);
+	other = new_chat(session_of(chat));
+	complete(chat, "second", "say warm");
+	complete(other, "fake", "say warm");
+	sql("update hearth.agents set env = '{\"X\": \"1\"}' where name = "
+	    "'second'");
+	sql("begin; select hearth.submit('%s', 'second', 'say first'); "
+	    "select hearth.submit('%s', 'fake', 'say next'); commit", chat,
+	    other);
+	wait_value("4", LIMIT, "select count(*) from hearth.turns "
+	    "where status = 'completed'");
+	check_value("second fake", "select string_agg(agent, ' ' order by "
+	    "started_at) from (select * from hearth.turns order by id desc "
+	    "limit 2) t");
+}
+END_TEST
+
+/* The other chat always has its next turn queued when one ends. */
+START_TEST(a_chat_that_never_rests_does_not_starve_another)
+{
+	int64_t waiting, last;
+	const char *other;
+	int turns = 0;
+
+	add_agent("later", NULL);
+	sql("update hearth.agents set paused = true where name = 'later'");
+	start(NULL);
+	other = new_chat(session_of(chat));
+	complete(other, "fake", "say warm");
+	waiting = submit(chat, "later", "say finally");
+	complete(other, "fake", "say warm");
+	last = submit(other, "fake", "sleep 100");
+	wait_turn(last, "running", LIMIT);
+	sql("update hearth.agents set paused = false");
+	while (strcmp(turn_of(waiting, "status"), "queued") == 0) {
+		ck_assert_int_lt(turns++, 60);
+		last = submit(other, "fake", "sleep 100");
+		wait_value("t", LIMIT, "select (select status from "
+		    "hearth.turns where id = %lld) <> 'queued' or (select "
+		    "status from hearth.turns where id = %lld) <> 'queued'",
+		    (long long)last, (long long)waiting);
+	}
+	wait_turn(waiting, "completed", LIMIT);
+}
+END_TEST
+
 START_TEST(a_paused_agent_waits_and_holds_up_nobody)
 {
 	int64_t waiting;
@@ -519,6 +572,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, two_questions_at_once_are_answered_apart);
 	tcase_add_test(tc, a_cancel_settles_open_questions);
 	tcase_add_test(tc, a_paused_agent_waits_and_holds_up_nobody);
+	tcase_add_test(tc, a_turn_that_is_not_simple_is_not_forgotten);
+	tcase_add_test(tc, a_chat_that_never_rests_does_not_starve_another);
 }
 
 int

@@ -198,6 +198,28 @@ START_TEST(short_claims_that_come_meanwhile_share_a_commit)
 }
 END_TEST
 
+/* Anybody who may connect may notify. */
+START_TEST(a_notification_that_lies_claims_nothing)
+{
+	struct warm_seat seat = { chat_id(1), "fake", 77, "" };
+	char hash[64];
+	int64_t turn;
+
+	node_start(&node, pg, "one");
+	seed_session(pg, 2, false);
+	seed_chat(pg, 2, 2);
+	seed_turn(pg, 1, 1, "fake", "1");
+	ck_assert_int_ne(claim(1, NULL, 0), 0);
+	snprintf(hash, sizeof hash, "%s", got.hash);
+	seat.config_hash = hash;
+	pg_exec(pg, "update hearth.turns set status = 'completed'");
+	turn = seed_turn(pg, 2, 2, "fake", "of another session");
+	ck_assert_int_eq(claim_warm(turn, &seat), 0);
+	ck_assert_str_eq(pg_value(pg, "select status from hearth.turns "
+	    "where id = %lld", (long long)turn), "queued");
+}
+END_TEST
+
 START_TEST(a_cold_claim_has_everything_that_running_needs)
 {
 	int64_t turn = seed_turn(pg, 1, 1, "fake", "hi");
@@ -953,6 +975,7 @@ main(void)
 	    a_cold_claim_has_everything_that_running_needs,
 	    a_warm_seat_runs_the_turn_at_once_if_its_config_is_current,
 	    a_claim_is_told_to_readers,
+	    a_notification_that_lies_claims_nothing,
 	    waiting_sessions_are_told_oldest_first_with_the_next_time,
 	    NULL });
 	add_table(s, "shared", short_claims_that_come_meanwhile_share_a_commit,

@@ -35,7 +35,7 @@ with span as materialized (
 		ended_at = now() - $1::bigint * interval '1 ms'
 	from said
 	where t.id = $2::bigint
-		and t.status in ('starting', 'running', 'waiting_permission')
+		and t.status || '' in ('starting', 'running', 'waiting_permission')
 	returning t.ended_at
 ), answer as (
 	update hearth.messages m set content = coalesce(said.content, ''),

@@ -4,4 +4,4 @@ update hearth.turns set status = 'queued', error = $3::text,
 	not_before = now() - $1::bigint * interval '1 ms'
 		+ $4::bigint * interval '1 ms',
 	execution_id = null, warm = null, started_at = null
-where id = $2::bigint and status in ('starting', 'running')
+where id = $2::bigint and status || '' in ('starting', 'running')

@@ -5,7 +5,7 @@ with turn as (
 	update hearth.turns set status = 'running', warm = $4::boolean,
 		execution_id = coalesce($3::bigint, execution_id),
 		started_at = now() - $1::bigint * interval '1 ms'
-	where id = $2::bigint and status = 'starting'
+	where id = $2::bigint and status || '' = 'starting'
 	returning chat_id, agent
 )
 update hearth.agent_sessions a set status = 'active',
