@@ -512,12 +512,12 @@ START_TEST(a_chat_that_never_rests_does_not_starve_another)
 	complete(other, "fake", "say warm");
 	waiting = submit(chat, "later", "say finally");
 	complete(other, "fake", "say warm");
-	last = submit(other, "fake", "sleep 100");
+	last = submit(other, "fake", "sleep 50");
 	wait_turn(last, "running", LIMIT);
 	sql("update hearth.agents set paused = false");
 	while (strcmp(turn_of(waiting, "status"), "queued") == 0) {
-		ck_assert_int_lt(turns++, 60);
-		last = submit(other, "fake", "sleep 100");
+		ck_assert_int_lt(turns++, 40);
+		last = submit(other, "fake", "sleep 50");
 		wait_value("t", LIMIT, "select (select status from "
 		    "hearth.turns where id = %lld) <> 'queued' or (select "
 		    "status from hearth.turns where id = %lld) <> 'queued'",

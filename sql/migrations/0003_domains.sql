@@ -75,3 +75,6 @@ alter table hearth.agent_sessions
 	alter status type hearth.agent_status,
 	alter status set default 'warming',
 	alter resumed_by type hearth.resumption;
+
+-- The new types have no statistics yet.
+analyze hearth.turns, hearth.messages, hearth.agent_sessions;
