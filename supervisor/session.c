@@ -3,6 +3,10 @@
  * Sessions: what this node keeps in memory of one while it has turns or
  * children, and the claiming of its turns. One claim per session is under way
  * at a time; a hint that comes meanwhile makes another follow.
+ *
+ * A hint names a turn. If it is the only one that is known to wait, and its
+ * seat is warm, it is claimed the short way; whenever anything is in doubt the
+ * full claim looks at the whole queue.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -181,9 +185,8 @@ claim_hinted(struct session *s)
 	struct supervisor *sup = s->sup;
 	struct seat *seat;
 
-	if (!s->hinted || !list_empty(&s->turns) || !is_copy_ready(s) ||
-	    is_look_due(s) ||
-	    !session_find_chat(s, s->hinted_chat))
+	if (!s->hinted || !list_empty(&s->turns) || is_look_due(s) ||
+	    !is_copy_ready(s) || !session_find_chat(s, s->hinted_chat))
 		return false;
 	seat = pool_find(sup->pool, s->id, s->hinted_chat, s->hinted_agent);
 	if (!seat || !seat_is_ready(seat))
