@@ -76,5 +76,14 @@ alter table hearth.agent_sessions
 	alter status set default 'warming',
 	alter resumed_by type hearth.resumption;
 
--- The new types have no statistics yet.
-analyze hearth.turns, hearth.messages, hearth.agent_sessions;
+-- Of two indexes that look equally good, as all do on an empty table, the planner
+-- takes the newer one. That shall be the one that finds a turn by its id.
+alter table hearth.turns drop constraint turns_pkey, add primary key (id);
+
+-- The new types have no statistics yet. (Those of an empty table would be worse
+-- than none: plans would be made for no rows at all.)
+do $$ begin
+	if exists (select from hearth.turns) then
+		analyze hearth.turns, hearth.messages, hearth.agent_sessions;
+	end if;
+end $$;
