@@ -165,6 +165,19 @@ show_tool(struct follower *f, const json_t *payload)
 	json_object_set_new(f->tools, id, json_true());
 }
 
+/* A new child, and what it knows of the conversation. */
+static void
+show_status(struct follower *f, const json_t *payload)
+{
+	const char *how = render_text(payload, "resumed_by");
+
+	if (strcmp(how, "resume") == 0 || strcmp(how, "load") == 0)
+		note(f, "=", "a new process goes on with the conversation");
+	else if (strcmp(how, "replay") == 0)
+		note(f, "=", "a new process was told the conversation from "
+		    "its record");
+}
+
 static void
 show_event(struct follower *f, const char *kind, const json_t *payload)
 {
@@ -177,6 +190,8 @@ show_event(struct follower *f, const char *kind, const json_t *payload)
 		show_tool(f, payload);
 	else if (strcmp(kind, "artifact") == 0)
 		note(f, "+", render_text(payload, "url"));
+	else if (strcmp(kind, "agent_status") == 0)
+		show_status(f, payload);
 }
 
 /* How many events came; -1 after a complaint. */

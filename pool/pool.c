@@ -27,6 +27,7 @@ struct seat {
 	int64_t execution;
 	int64_t idle_timeout;
 	int64_t last_used;        /* on base/clock */
+	char *lost_reason;        /* until the first prompt */
 	bool had_prompt;
 	bool is_held;             /* a turn is meant for it */
 	bool has_failed;
@@ -219,6 +220,7 @@ free_seat(struct seat *s)
 	free(s->chat);
 	free(s->agent);
 	free(s->config_hash);
+	free(s->lost_reason);
 	free(s);
 }
 
@@ -280,6 +282,8 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.cwd = spec->cwd,
 		.client_capabilities = spec->client_capabilities,
 		.mcp_servers = spec->mcp_servers,
+		.known_session = spec->known_session,
+		.may_replace = spec->may_replace,
 		.permission_mode = permission_mode_of(spec->permission_mode),
 		.start_timeout = p->cfg.start_timeout,
 		.turn_timeout = p->cfg.turn_timeout,
@@ -331,6 +335,9 @@ on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
 
 	(void)w;
 	switch (ev->type) {
+	case AGENT_READY:
+		s->lost_reason = xstrdup(ev->ready.lost_reason);
+		break;
 	case AGENT_TURN_DONE:
 		s->last_used = clock_ms();
 		break;
@@ -591,14 +598,23 @@ seat_is_fresh(const struct seat *s)
 	return !s->had_prompt;
 }
 
+const char *
+seat_lost_reason(const struct seat *s)
+{
+	return s->lost_reason;
+}
+
 void
-seat_prompt(struct seat *s, int64_t turn, const char *blocks)
+seat_prompt(struct seat *s, int64_t turn, const char *preface,
+    const char *blocks)
 {
 	s->had_prompt = true;
+	free(s->lost_reason);
+	s->lost_reason = NULL;
 	s->last_used = clock_ms();
 	list_remove(&s->in_use_order);
 	list_append(&s->pool->by_use, &s->in_use_order);
-	worker_prompt(s->worker, turn, blocks);
+	worker_prompt(s->worker, turn, preface, blocks);
 }
 
 void

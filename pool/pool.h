@@ -59,6 +59,8 @@ struct seat_spec {
 	const char *cwd;
 	const char *client_capabilities; /* JSON or NULL */
 	const char *mcp_servers;   /* JSON or NULL */
+	const char *known_session; /* as in worker/worker.h */
+	bool may_replace;
 	const char *permission_mode; /* ask allow deny */
 	int64_t idle_timeout;      /* -1: the pool's */
 	bool is_paused;            /* as by pool_pause_chat() */
@@ -114,8 +116,13 @@ bool seat_has_prompt(const struct seat *s);
 bool seat_has_failed(const struct seat *s);
 /* True for the seat's first prompt: the child was started for it. */
 bool seat_is_fresh(const struct seat *s);
+/* Why its conversation began anew though there was one, until it has a
+ * prompt; else NULL. */
+const char *seat_lost_reason(const struct seat *s);
 
-void seat_prompt(struct seat *s, int64_t turn, const char *blocks);
+/* preface: text that goes before the blocks, or NULL. */
+void seat_prompt(struct seat *s, int64_t turn, const char *preface,
+    const char *blocks);
 void seat_cancel(struct seat *s);
 int seat_answer_permission(struct seat *s, int64_t serial,
     const char *option_id, struct err *e);

@@ -104,6 +104,9 @@ struct claimed_turn {
 	int64_t idle_timeout;      /* milliseconds, -1: the node's */
 	const char *config_hash;   /* of command, env, mcp_servers, launcher,
 	                            * client_capabilities, permission_mode */
+	const char *known_session; /* what the agent called the conversation when
+	                            * it had a child last, or NULL */
+	bool may_replace;          /* it failed to reopen that the last time */
 };
 
 /* A warm worker of the session that is idle now. */
@@ -146,6 +149,22 @@ typedef void db_waiting_fn(void *ctx, const char *const *sessions, size_t n,
     int64_t next_ms, const struct err *e);
 void db_waiting_sessions(struct db *db, int limit, db_waiting_fn *done,
     void *ctx);
+
+/* What was said in a chat. */
+struct transcript {
+	const char *text;          /* oldest first; "" nothing */
+	int64_t messages;          /* in text */
+	int64_t omitted;           /* older ones, which are not */
+};
+/*
+ * The newest messages of a chat but for the turn's own, at most bytes of them.
+ * session and turn come back. t is NULL when the question could not be
+ * answered.
+ */
+typedef void db_transcript_fn(void *ctx, const char *session, int64_t turn,
+    const struct transcript *t, const struct err *e);
+void db_transcript(struct db *db, const char *session, const char *chat,
+    int64_t turn, int64_t bytes, db_transcript_fn *done, void *ctx);
 
 /* What a user asked for through a function, for this node. */
 struct command {

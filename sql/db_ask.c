@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions: what they all have in common, and the two simple ones, who waits
- * and which commands there are. Each runs on the asking connection and is
+ * Questions: what they all have in common, and the simple ones: who waits,
+ * which commands there are, what was said. Each runs on the asking connection and is
  * answered once, with an error when the connection is lost. The claims are in
  * db_claim.c.
  *
@@ -109,6 +109,8 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->claimed(a->ctx, a->session, NULL, false, &words);
 	else if (a->waiting)
 		a->waiting(a->ctx, NULL, 0, -1, &words);
+	else if (a->transcript)
+		a->transcript(a->ctx, a->session, a->turn, NULL, &words);
 	else
 		a->commands(a->ctx, NULL, 0, &words);
 	question_free(a);
@@ -238,4 +240,38 @@ db_take_commands(struct db *db, db_commands_fn *done, void *ctx)
 	params_int8(&p, db->node);
 	params_int8(&p, db->epoch);
 	conn_ask(db->asker, "take_commands", &p, on_commands, a);
+}
+
+static void
+on_transcript(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	a->transcript(a->ctx, a->session, a->turn, &(struct transcript){
+		.text = result_text(res, 0, "text"),
+		.messages = result_int8(res, 0, "messages"),
+		.omitted = result_int8(res, 0, "omitted"),
+	    }, NULL);
+	question_free(a);
+}
+
+void
+db_transcript(struct db *db, const char *session, const char *chat,
+    int64_t turn, int64_t bytes, db_transcript_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, session);
+	struct params p = { 0 };
+
+	a->transcript = done;
+	a->turn = turn;
+	if (!question_can(a))
+		return;
+	params_text(&p, chat);
+	params_int8(&p, turn);
+	params_int8(&p, bytes);
+	conn_ask(db->asker, "transcript", &p, on_transcript, a);
 }

@@ -63,7 +63,7 @@ void db_asker_ready(struct db *db);
 void start_writer(struct db *db);
 void start_asker(struct db *db);
 
-/* One question, and the one of its three callbacks that it has. */
+/* One question, and the one of its four callbacks that it has. */
 struct question {
 	struct list node;          /* in one of the lists of db */
 	struct db *db;
@@ -71,6 +71,7 @@ struct question {
 	db_claimed_fn *claimed;
 	db_waiting_fn *waiting;
 	db_commands_fn *commands;
+	db_transcript_fn *transcript;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */
@@ -80,7 +81,7 @@ struct question {
 	PGresult *details;
 	bool more;
 	struct sql_error failure;
-	/* the short one */
+	/* the short one; transcript: turn */
 	int64_t turn;
 	char *chat, *agent, *config_hash;
 };

@@ -117,6 +117,18 @@ struct agent_session_row {
 };
 void record_agent_session(struct chat_log *log, const char *agent,
     const struct agent_session_row *row);
+/*
+ * The event agent_status: how a new child came to the conversation.
+ * resumed_by: "resume" "load" "replay" (then messages of its record were given
+ * to the agent, omitted were too many) "new" (nothing was there to give).
+ * reason: why the agent's own was lost, or NULL.
+ */
+struct reattachment {
+	const char *resumed_by, *reason;
+	int64_t messages, omitted;
+};
+void record_reattached(struct chat_log *log, int64_t turn,
+    const char *agent, const struct reattachment *how);
 /* Takes what the agent session keeps of an update out of its payload: plan,
  * commands, mode, config, usage (offers, plan, mode_id, cost, context_*). */
 void record_agent_update(struct chat_log *log, const char *agent,

@@ -407,6 +407,24 @@ record_agent_session(struct chat_log *log, const char *agent,
 }
 
 void
+record_reattached(struct chat_log *log, int64_t turn, const char *agent,
+    const struct reattachment *how)
+{
+	struct buf b = { 0 };
+
+	buf_addc(&b, '{');
+	add_member(&b, "resumed_by", how->resumed_by);
+	if (how->reason)
+		add_member(&b, "reason", how->reason);
+	if (strcmp(how->resumed_by, "replay") == 0)
+		buf_printf(&b, ",\"messages\":%" PRId64 ",\"omitted\":%"
+		    PRId64, how->messages, how->omitted);
+	buf_addc(&b, '}');
+	record_event(log, turn, agent, "agent_status", b.data, b.len, false);
+	buf_free(&b);
+}
+
+void
 record_agent_update(struct chat_log *log, const char *agent,
     const char *kind, const char *payload)
 {

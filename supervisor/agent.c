@@ -31,13 +31,14 @@ execution_ready(struct place *p, const struct agent_event *ev)
 	    &(struct agent_session_row){
 		.status = p->turn ? "active" : "idle",
 		.agent_session_id = ev->ready.session_id,
-		.resumed_by = "new",
+		.resumed_by = ev->ready.resumed_by,
 		.offers = ev->ready.offers,
 		.config_hash = seat_config_hash(p->seat),
 		.pid = seat_pid(p->seat),
 		.crash_count = -1,
 		.backoff_ms = 0,
 	    });
+	history_note(p->chat, p->turn ? p->turn->id : 0, p->agent, ev);
 	if (p->turn)
 		turn_advance(p->turn);
 }

@@ -125,11 +125,15 @@ struct turn {
 	/* how its agent is launched, should it be necessary */
 	char **command, **env;
 	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
+	char *known_session;        /* to be reopened by a new child */
+	bool may_replace;
 	int64_t idle_timeout;
 	int64_t execution;          /* of the seat, or for a new one */
 	bool is_execution_spent;    /* a child has had it */
 	bool is_recorded_running;
 	bool is_tree_taken;         /* before the prompt */
+	char *preface;              /* what its agent has lost, or NULL */
+	bool is_history_read;
 	bool is_requeued;           /* its end: not started, queued again */
 	int waits;                  /* callbacks that will come back to it */
 	bool closes_seat;           /* its child is stopped when it has ended */
@@ -179,6 +183,9 @@ void turn_advance(struct turn *t);
 void turn_cancel(struct turn *t, const char *by, const char *reason);
 /* It was never delivered and ends so. */
 void turn_fail(struct turn *t, const char *code, const char *error);
+/* Not started, and not by its own fault: it goes back to the queue, and is not
+ * claimed for so many milliseconds. */
+void turn_requeue(struct turn *t, const char *why, int64_t not_before);
 /* The agent is done with it. */
 void turn_settle(struct turn *t, const struct agent_event *ev);
 /* Its last step; changes: what the tree after it shows. */
@@ -191,6 +198,14 @@ void turn_forget(struct turn *t);
 /* Those that wait for room in the pool, first come first served. */
 void turns_take_room(struct supervisor *sup);
 const char *turn_name(const struct turn *t); /* for log lines; static */
+
+/* supervisor/history.c */
+/* How a new child came to its conversation, for who reads the chat. */
+void history_note(struct chat *chat, int64_t turn, const char *agent,
+    const struct agent_event *ready);
+/* True when the agent knows what was said before, or t->preface will tell it;
+ * else it is being read, and turn_advance() follows. */
+bool history_is_ready(struct turn *t, const struct seat *seat);
 
 /* supervisor/agent.c */
 void agent_on_event(void *ctx, struct seat *seat,

@@ -25,8 +25,6 @@
 /* An execution is one life: the next child takes another claim. */
 #define AGENT_ENDED_EARLY "its agent ended before it had the prompt"
 
-static void requeue(struct turn *t, const char *why, int64_t not_before);
-
 static const char *const state_words[] = {
 #define STATE(name, word, meaning) [TURN_##name] = word,
 #define EDGE(from, to)
@@ -110,6 +108,8 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->client_capabilities = xstrdup(c->client_capabilities);
 	t->permission_mode = xstrdup(c->permission_mode);
 	t->config_hash = xstrdup(c->config_hash);
+	t->known_session = xstrdup(c->known_session);
+	t->may_replace = c->may_replace;
 	t->idle_timeout = c->idle_timeout;
 	t->execution = c->execution_id;
 	t->is_execution_spent = t->is_recorded_running = c->is_running;
@@ -130,7 +130,7 @@ deliver(struct turn *t, struct seat *seat)
 		.model = t->model,
 		.mode_id = t->mode_id,
 	    });
-	seat_prompt(seat, t->id, t->prompt);
+	seat_prompt(seat, t->id, t->preface, t->prompt);
 }
 
 void
@@ -157,7 +157,7 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 	if (t->command)
 		turn_advance(t);
 	else
-		requeue(t, seat ? "the working copy has changed meanwhile" :
+		turn_requeue(t, seat ? "the working copy has changed meanwhile" :
 		    AGENT_ENDED_EARLY, 0);
 }
 
@@ -197,9 +197,8 @@ leave(struct turn *t)
 	record_barrier(t->session->sup->recorder, on_end_durable, t);
 }
 
-/* Not started, and not by its own fault: it goes back to the queue. */
-static void
-requeue(struct turn *t, const char *why, int64_t not_before)
+void
+turn_requeue(struct turn *t, const char *why, int64_t not_before)
 {
 	log_info(turn_name(t), "back to the queue: %s", why);
 	t->is_requeued = true;
@@ -222,6 +221,8 @@ start_child(struct turn *t)
 		.cwd = working_copy_path(s->copy),
 		.client_capabilities = t->client_capabilities,
 		.mcp_servers = t->mcp_servers,
+		.known_session = t->known_session,
+		.may_replace = t->may_replace,
 		.permission_mode = t->permission_mode,
 		.idle_timeout = t->idle_timeout,
 	};
@@ -239,7 +240,7 @@ start_child(struct turn *t)
 		t->is_execution_spent = true;
 		seat_hold(seat, true);
 	} else {
-		requeue(t, e.text, NO_CHILD_MS);
+		turn_requeue(t, e.text, NO_CHILD_MS);
 	}
 }
 
@@ -367,16 +368,16 @@ turn_advance(struct turn *t)
 		return;
 	}
 	if (sup->interrupted) {
-		requeue(t, sup->interrupted, 0);
+		turn_requeue(t, sup->interrupted, 0);
 		return;
 	}
 	if (!copy_is_ready(t) || !copy_tree_before(t))
 		return;
 	seat = usable_seat(t);
-	if (seat && seat_is_ready(seat))
+	if (seat && seat_is_ready(seat) && history_is_ready(t, seat))
 		make_running(t, seat);
 	else if (!seat && t->is_execution_spent)
-		requeue(t, AGENT_ENDED_EARLY, 0);
+		turn_requeue(t, AGENT_ENDED_EARLY, 0);
 	else if (!seat)
 		start_child(t);
 }
@@ -582,6 +583,8 @@ turn_forget(struct turn *t)
 	free(t->client_capabilities);
 	free(t->permission_mode);
 	free(t->config_hash);
+	free(t->known_session);
+	free(t->preface);
 	free(t->cancelled_by);
 	free(t->cancel_reason);
 	free(t->outcome.stop_reason);

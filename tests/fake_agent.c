@@ -17,13 +17,15 @@
  *                        in front of initialize's answer, in the same line
  *   --crlf  --dribble    CRLF line ends; one byte per write
  *   --update-before-new  one update (text "early") before session/new's answer
- *   --commands           an available_commands_update after session/new
+ *   --commands           an available_commands_update after session/new, …
  *   --no-offers          no modes, no configOptions
  *   --null-results       null instead of {} wherever ACP allows it
  *   --load  --resume  --close   offers session/load, /resume, /close
  *   --store DIR          sessions outlive the process (a file per session
  *                        with its turn count); unknown ids are then -32002
  *   --session-lost CODE  load and resume fail with CODE
+ *   --lost-words TEXT    … and with this message ("Session not found")
+ *   --no-reopen          load and resume are never answered; --exit-at-reopen N
  *   --replay N           load replays N pairs "question i"/"answer i" (1)
  *   --replay-late MS     the same, but MS after load's answer
  *   --no-eof             ignores end of input; --ignore-term: SIGTERM too.
@@ -160,15 +162,16 @@ struct turn {
 static struct {
 	long init_delay, new_delay, version, replay, replay_late, exit_idle;
 	long exit_at_start, exit_at_init, exit_at_new, memory, stderr_flood;
-	long init_error, new_error, session_lost, noise_lines;
-	bool no_init, no_new, noise_glued, update_before_new, commands;
+	long init_error, new_error, session_lost, noise_lines, exit_at_reopen;
+	bool no_init, no_new, no_reopen, noise_glued, update_before_new, commands;
 	bool no_offers, null_results, load, resume, close, no_eof, ignore_term;
 	bool grandchild, setsid_grandchild, crlf, dribble, auth_new;
 	const char *exit_while, *store, *stderr_text, *spawn_log, *wire_log;
-	const char *init_id;
+	const char *init_id, *lost_words;
 } opt = {
 	.version = 1, .replay = 1, .replay_late = -1,
 	.exit_at_start = -1, .exit_at_init = -1, .exit_at_new = -1,
+	.exit_at_reopen = -1, .lost_words = "Session not found",
 };
 
 static struct session sessions[MAX_SESSIONS];
@@ -1925,8 +1928,12 @@ on_reopen(const char *id, const json_t *params, bool is_load)
 		answer_error(id, -32601, "Method not found");
 		return;
 	}
+	if (opt.exit_at_reopen >= 0)
+		exit((int)opt.exit_at_reopen);
+	if (opt.no_reopen)
+		return;
 	if (opt.session_lost != 0 || name == NULL) {
-		answer_error(id, opt.session_lost, "Session not found");
+		answer_error(id, opt.session_lost, opt.lost_words);
 		return;
 	}
 	s = add_session(name, params);
@@ -1945,6 +1952,11 @@ on_reopen(const char *id, const json_t *params, bool is_load)
 	if (is_load && opt.replay_late >= 0) {
 		doze(opt.replay_late);
 		replay(s);
+	}
+	if (opt.commands) {
+		char names[] = "plan review";
+
+		send_commands(s, names);
 	}
 }
 
@@ -2124,6 +2136,7 @@ static const struct {
 	{ "--exit-at-start", &opt.exit_at_start, NULL, NULL },
 	{ "--exit-at-init", &opt.exit_at_init, NULL, NULL },
 	{ "--exit-at-new", &opt.exit_at_new, NULL, NULL },
+	{ "--exit-at-reopen", &opt.exit_at_reopen, NULL, NULL },
 	{ "--memory", &opt.memory, NULL, NULL },
 	{ "--stderr-flood", &opt.stderr_flood, NULL, NULL },
 	{ "--init-error", &opt.init_error, NULL, NULL },
@@ -2132,6 +2145,7 @@ static const struct {
 	{ "--noise-lines", &opt.noise_lines, NULL, NULL },
 	{ "--no-init", NULL, &opt.no_init, NULL },
 	{ "--no-new", NULL, &opt.no_new, NULL },
+	{ "--no-reopen", NULL, &opt.no_reopen, NULL },
 	{ "--noise-glued", NULL, &opt.noise_glued, NULL },
 	{ "--update-before-new", NULL, &opt.update_before_new, NULL },
 	{ "--commands", NULL, &opt.commands, NULL },
@@ -2153,6 +2167,7 @@ static const struct {
 	{ "--spawn-log", NULL, NULL, &opt.spawn_log },
 	{ "--wire-log", NULL, NULL, &opt.wire_log },
 	{ "--init-id", NULL, NULL, &opt.init_id },
+	{ "--lost-words", NULL, NULL, &opt.lost_words },
 };
 
 static void

@@ -370,29 +370,47 @@ static const struct {
 	const char *text;
 	bool is_auth;
 	bool is_abort;
+	bool is_not_found;
 } meanings[] = {
 	{ "{\"code\":-32000,\"message\":\"Authentication required\"}",
-	  "Authentication required", true, false },
-	{ "{\"code\":-32000,\"message\":\"x\"}", "x", true, false },
+	  "Authentication required", .is_auth = true },
+	{ "{\"code\":-32000,\"message\":\"x\"}", "x", .is_auth = true },
 	{ "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{"
 	  "\"details\":\"Please LOG IN to go on\"}}",
-	  "Internal error: Please LOG IN to go on", true, false },
+	  "Internal error: Please LOG IN to go on", .is_auth = true },
 	{ "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{"
 	  "\"error\":{\"message\":\"Unauthorized\"}}}",
-	  "Internal error: Unauthorized", true, false },
+	  "Internal error: Unauthorized", .is_auth = true },
 	{ "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{"
-	  "\"status\":401}}", "Internal error", true, false },
+	  "\"status\":401}}", "Internal error", .is_auth = true },
 	{ "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{"
 	  "\"details\":\"This operation was aborted\"}}",
-	  "Internal error: This operation was aborted", false, true },
-	{ "{\"code\":-32800,\"message\":\"gone\"}", "gone", false, true },
+	  "Internal error: This operation was aborted", .is_abort = true },
+	{ "{\"code\":-32800,\"message\":\"gone\"}", "gone", .is_abort = true },
 	{ "{\"code\":-32603,\"message\":\"disk full\",\"data\":\"/tmp\"}",
-	  "disk full: /tmp", false, false },
+	  "disk full: /tmp", .is_auth = false },
 	{ "{\"code\":-32603,\"message\":\"a: b\",\"data\":\"b\"}", "a: b",
-	  false, false },
+	  .is_auth = false },
 	{ "{\"code\":-32603,\"message\":\"a\",\"data\":{\"x\":[1]}}", "a",
-	  false, false },
-	{ "{\"code\":-7}", "error -7", false, false },
+	  .is_auth = false },
+	{ "{\"code\":-7}", "error -7", .is_auth = false },
+	{ "{\"code\":-32002,\"message\":\"x\"}", "x", .is_not_found = true },
+	{ "{\"code\":-32001,\"message\":\"x\"}", "x", .is_not_found = true },
+	{ "{\"code\":-32602,\"message\":\"x\"}", "x", .is_not_found = true },
+	{ "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{"
+	  "\"details\":\"Session abc-1 not found\"}}",
+	  "Internal error: Session abc-1 not found", .is_not_found = true },
+	{ "{\"code\":-32000,\"message\":\"No previous sessions found for "
+	  "this project.\"}", "No previous sessions found for this project.",
+	  .is_auth = true, .is_not_found = true },
+	{ "{\"code\":-1,\"message\":\"Invalid session identifier\"}",
+	  "Invalid session identifier", .is_not_found = true },
+	{ "{\"code\":-1,\"message\":\"the session of a user who was here for "
+	  "a long while long ago has a model that was not found\"}",
+	  "the session of a user who was here for a long while long ago has a "
+	  "model that was not found", .is_auth = false },
+	{ "{\"code\":-1,\"message\":\"model not found, session kept\"}",
+	  "model not found, session kept", .is_auth = false },
 };
 
 START_TEST(error_says_what_people_need)
@@ -406,6 +424,8 @@ START_TEST(error_says_what_people_need)
 	ck_assert_str_eq(text, meanings[_i].text);
 	ck_assert_int_eq(envelope_is_auth_error(&m), meanings[_i].is_auth);
 	ck_assert_int_eq(envelope_is_abort(&m), meanings[_i].is_abort);
+	ck_assert_int_eq(envelope_is_not_found(&m),
+	    meanings[_i].is_not_found);
 	free(text);
 	buf_free(&line);
 }

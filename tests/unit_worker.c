@@ -54,7 +54,8 @@ struct box {
 	struct buf kinds;      /* of updates: "plan mode " */
 	char *payload;
 	char *tool_title, *tool_status;
-	char *session_id, *offers;
+	char *session_id, *offers, *resumed_by, *lost_reason;
+	const char *preface;   /* of the next prompts */
 	int64_t asks[ASKS_MAX];
 	int ask_count;
 	bool asked_answered;
@@ -161,6 +162,8 @@ note(struct box *b, const struct agent_event *ev)
 	case AGENT_READY:
 		keep(&b->session_id, ev->ready.session_id);
 		keep(&b->offers, ev->ready.offers);
+		keep(&b->resumed_by, ev->ready.resumed_by);
+		keep(&b->lost_reason, ev->ready.lost_reason);
 		break;
 	case AGENT_TEXT:
 		note_text(b, ev);
@@ -359,7 +362,7 @@ box_prompt(struct box *b, int64_t turn, const char *script)
 	    script);
 	char *text = json_dumps(blocks, 0);
 
-	OUTSIDE(worker_prompt(b->w, turn, text));
+	OUTSIDE(worker_prompt(b->w, turn, b->preface, text));
 	free(text);
 	json_decref(blocks);
 }
@@ -389,7 +392,8 @@ free_notes(struct box *b)
 		&b->tool_status, &b->session_id, &b->offers, &b->asked_option,
 		&b->settled_option, &b->settled_status, &b->stop_reason,
 		&b->done_code, &b->done_error, &b->failed_code,
-		&b->failed_error, &b->end_reason, &b->stderr_tail };
+		&b->failed_error, &b->end_reason, &b->stderr_tail,
+		&b->resumed_by, &b->lost_reason };
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(*texts[i]);
@@ -533,6 +537,120 @@ START_TEST(failed_start_names_its_cause)
 	HAS(b->failed_error, c->words);
 	ck_assert_str_eq(b->order.data, "SFEG");
 	ck_assert(!b->ended.ended.was_planned);
+	box_close(b);
+}
+END_TEST
+
+/* ---- a conversation that an earlier child had ---- */
+
+#define LOST "--resume", "--session-lost"
+#define BROKEN "--lost-words", "The model is overloaded"
+
+static const struct reopen_case {
+	const char *args[6];
+	bool may_replace;
+	/* READY: */
+	const char *resumed_by, *lost;
+	/* or FAILED: */
+	const char *code, *words;
+} reopen_cases[] = {
+	{ { "--resume" }, .resumed_by = "resume" },
+	{ { "--resume", "--null-results" }, .resumed_by = "resume" },
+	{ { "--load" }, .resumed_by = "load" },
+	{ { "--load", "--resume" }, .resumed_by = "resume" },
+	{ { "--load", "--null-results", "--replay", "9" },
+	    .resumed_by = "load" },
+	{ { "--load", "--replay", "0" }, .resumed_by = "load" },
+	{ { "--load", "--replay-late", "0" }, .resumed_by = "load" },
+	{ { "--load", "--replay-late", "150", "--replay", "5" },
+	    .resumed_by = "load" },
+	{ { NULL }, .resumed_by = "new", .lost = "cannot reopen" },
+	{ { LOST, "-32002" }, .resumed_by = "new", .lost = "not found" },
+	{ { LOST, "-32001" }, .resumed_by = "new", .lost = "not found" },
+	{ { LOST, "-32602", "--lost-words", "Invalid params" },
+	    .resumed_by = "new", .lost = "Invalid params" },
+	{ { LOST, "-32603" }, .resumed_by = "new", .lost = "not found" },
+	{ { LOST, "-32000" }, .resumed_by = "new", .lost = "not found" },
+	{ { LOST, "-32601" }, .resumed_by = "new", .lost = "not found" },
+	{ { "--load", "--session-lost", "-32601" }, .resumed_by = "new",
+	    .lost = "not found" },
+	{ { LOST, "-32603", BROKEN }, .code = "resume_failed",
+	    .words = "session/resume failed: The model is overloaded" },
+	{ { LOST, "-32603", BROKEN }, .may_replace = true,
+	    .resumed_by = "new", .lost = "overloaded" },
+	{ { LOST, "-32000", "--lost-words", "Authentication required" },
+	    .may_replace = true, .code = "auth_required", .words = "log in" },
+	{ { "--load", "--exit-at-reopen", "3" }, .code = "resume_failed",
+	    .words = "code 3 before it was ready" },
+	{ { "--load", "--no-reopen" }, .code = "resume_failed",
+	    .words = "start_timeout (700 ms): no answer to session/load" },
+};
+
+START_TEST(conversation_is_reopened_or_replaced)
+{
+	const struct reopen_case *c = &reopen_cases[_i];
+	struct box *b = box_new(c->args[0], c->args[1], c->args[2],
+	    c->args[3], c->args[4], c->args[5], NULL);
+
+	b->spec.known_session = "the-old-one";
+	b->spec.may_replace = c->may_replace;
+	if (c->args[1] && strcmp(c->args[1], "--no-reopen") == 0)
+		b->spec.start_timeout = 700;
+	box_start(b);
+	if (c->code != NULL) {
+		WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+		ck_assert_str_eq(b->failed_code, c->code);
+		HAS(b->failed_error, c->words);
+		ck_assert_int_eq(b->count[AGENT_READY], 0);
+		box_close(b);
+		return;
+	}
+	WAIT_FOR(b, b->count[AGENT_READY] == 1);
+	ck_assert_str_eq(b->resumed_by, c->resumed_by);
+	if (c->lost != NULL) {
+		HAS(b->lost_reason, c->lost);
+		ck_assert_str_ne(b->session_id, "the-old-one");
+	} else {
+		ck_assert_ptr_null(b->lost_reason);
+		ck_assert_str_eq(b->session_id, "the-old-one");
+	}
+	box_prompt(b, 1, "say here;echo-session");
+	box_done(b, 1);
+	HAS(b->text.data, "here[session ");
+	HAS(b->text.data, b->session_id);
+	ck_assert_ptr_null(strstr(b->text.data, "answer"));
+	ck_assert_str_eq(b->stop_reason, "end_turn");
+	box_close(b);
+}
+END_TEST
+
+/* Later than anybody waits for; only the first prompt ends it. */
+START_TEST(replay_that_comes_late_is_not_told)
+{
+	struct box *b = box_new("--load", "--replay-late", "900", "--commands",
+	    NULL);
+
+	b->spec.known_session = "the-old-one";
+	box_ready(b);
+	WAIT_FOR(b, strstr(b->kinds.len > 0 ? b->kinds.data : "", "commands"));
+	ck_assert_uint_eq(b->text.len, 0);
+	ck_assert_str_eq(b->kinds.data, "commands ");
+	box_prompt(b, 1, "say new");
+	box_done(b, 1);
+	ck_assert_str_eq(b->text.data, "new");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(preface_is_a_block_of_its_own)
+{
+	struct box *b = box_new(NULL);
+
+	b->preface = "what \"was\"\nsaid";
+	box_ready(b);
+	box_prompt(b, 1, "echo-blocks;echo-block 0");
+	box_done(b, 1);
+	ck_assert_str_eq(b->text.data, "[blocks 2]what \"was\"\nsaid");
 	box_close(b);
 }
 END_TEST
@@ -975,7 +1093,7 @@ static void
 prompt_again(struct box *b, const struct agent_event *ev)
 {
 	if (ev->type == AGENT_TURN_DONE && b->count[AGENT_TURN_DONE] < 3)
-		worker_prompt(b->w, ev->done.turn + 1,
+		worker_prompt(b->w, ev->done.turn + 1, NULL,
 		    "[{\"type\":\"text\",\n\"text\":\"echo-turn\"}]");
 }
 
@@ -1603,6 +1721,10 @@ make_suite(void)
 	tcase_add_test(t, update_before_session_is_told_right_after_ready);
 	tcase_add_loop_test(t, failed_start_names_its_cause, 0,
 	    N(start_cases));
+	tcase_add_loop_test(t, conversation_is_reopened_or_replaced, 0,
+	    (int)(sizeof reopen_cases / sizeof reopen_cases[0]));
+	tcase_add_test(t, replay_that_comes_late_is_not_told);
+	tcase_add_test(t, preface_is_a_block_of_its_own);
 	tcase_add_test(t, text_that_is_not_acp_fails_the_start);
 	tcase_add_test(t, noise_before_and_around_messages_is_skipped);
 	tcase_add_test(t, missing_program_is_named_with_the_path);

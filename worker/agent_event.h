@@ -53,8 +53,12 @@ struct agent_event {
 		} spawned;
 		struct {
 			int64_t initialize_ms; /* spawn to initialize's answer */
-			int64_t session_ms;    /* session/new's own time */
+			int64_t session_ms;    /* until there was a session */
 			const char *session_id;
+			const char *resumed_by; /* "new" "resume" "load" */
+			/* "new" though there was a conversation: why, for
+			 * people; else NULL */
+			const char *lost_reason;
 			const char *offers;    /* JSON object: modes, models,
 			                        * configOptions, agentInfo,
 			                        * agentCapabilities, authMethods */
@@ -114,7 +118,8 @@ struct agent_event {
 			const char *error_code; /* "agent_missing" "start_timeout"
 			                         * "auth_required" "protocol_version"
 			                         * "agent_crashed" "agent_error"
-			                         * "not_acp" */
+			                         * "not_acp"; "resume_failed" while
+			                         * it reopened its session */
 			const char *error;      /* names the likely cause */
 		} failed;
 		struct {

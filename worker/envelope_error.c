@@ -13,7 +13,13 @@
 #include "worker/envelope.h"
 
 #define AUTH_REQUIRED (-32000)
+#define RESOURCE_NOT_FOUND (-32002)
+#define OLD_NOT_FOUND (-32001)
+#define INVALID_PARAMS (-32602)
 #define REQUEST_CANCELLED (-32800)
+/* "session" and "not found" are so near to each other that they belong
+ * together. */
+#define NOT_FOUND_NEAR 60
 #define TEXT_MAX 900 /* bytes; fits struct err with words around it */
 
 static const char *const auth_words[] = {
@@ -31,6 +37,11 @@ static const char *const auth_words[] = {
 
 static const char *const abort_words[] = {
 	"abort", "cancelled", "canceled", NULL
+};
+
+static const char *const lost_words[] = {
+	"unknown session", "no such session", "session does not exist",
+	"invalid session identifier", "no previous sessions", NULL
 };
 
 /* The words in data that say more than message, or NULL. */
@@ -86,18 +97,39 @@ has_word(const char *text, const char *const *words)
 }
 
 static bool
-says(const struct envelope *m, const char *const *words)
+says(const struct envelope *m, bool (*test)(const char *text,
+    const char *const *words), const char *const *words)
 {
 	char *data;
 	bool is;
 
-	if (has_word(m->error_message, words))
+	if (test(m->error_message, words))
 		return true;
 	data = json_dumps(json_object_get(m->error, "data"),
 	    JSON_COMPACT | JSON_ENCODE_ANY);
-	is = data && has_word(data, words);
+	is = data && test(data, words);
 	free(data);
 	return is;
+}
+
+/* "Session 4f… was not found", or one of the words. */
+static bool
+has_lost(const char *text, const char *const *words)
+{
+	static const char *const things[] = { "session", "resource", NULL };
+
+	for (const char *const *thing = things; *thing; thing++) {
+		const char *at = text;
+
+		while ((at = strcasestr(at, *thing)) != NULL) {
+			const char *end = strcasestr(at, "not found");
+
+			at += strlen(*thing);
+			if (end && end - at <= NOT_FOUND_NEAR)
+				return true;
+		}
+	}
+	return has_word(text, words);
 }
 
 static bool
@@ -117,12 +149,22 @@ envelope_is_auth_error(const struct envelope *m)
 {
 	return m->error && (m->error_code == AUTH_REQUIRED ||
 	    has_http_401(json_object_get(m->error, "data")) ||
-	    says(m, auth_words));
+	    says(m, has_word, auth_words));
+}
+
+/* Asked for a session in the right form, -32602 can only mean its id. */
+bool
+envelope_is_not_found(const struct envelope *m)
+{
+	return m->error && (m->error_code == RESOURCE_NOT_FOUND ||
+	    m->error_code == OLD_NOT_FOUND ||
+	    m->error_code == INVALID_PARAMS ||
+	    says(m, has_lost, lost_words));
 }
 
 bool
 envelope_is_abort(const struct envelope *m)
 {
 	return m->error && (m->error_code == REQUEST_CANCELLED ||
-	    says(m, abort_words));
+	    says(m, has_word, abort_words));
 }

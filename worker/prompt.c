@@ -19,8 +19,25 @@
 
 #define TOKENS_MAX 1e12 /* more is nonsense */
 
+/* blocks with the preface in front. */
+static void
+add_blocks(struct buf *b, const char *preface, const char *blocks)
+{
+	if (preface == NULL) {
+		rpc_add_json(b, blocks);
+		return;
+	}
+	blocks += strcspn(blocks, "[") + 1;
+	blocks += strspn(blocks, " \t\r\n");
+	buf_adds(b, "[{\"type\":\"text\",\"text\":");
+	buf_json(b, preface, strlen(preface));
+	buf_adds(b, *blocks == ']' ? "}" : "},");
+	rpc_add_json(b, blocks);
+}
+
 void
-worker_prompt(struct worker *w, int64_t turn, const char *blocks)
+worker_prompt(struct worker *w, int64_t turn, const char *preface,
+    const char *blocks)
 {
 	struct buf b = { 0 };
 
@@ -28,11 +45,12 @@ worker_prompt(struct worker *w, int64_t turn, const char *blocks)
 	tool_calls_reset(w->tools);
 	w->message = (struct message){ 0 };
 	w->turn = (struct turn){ .is_open = true, .serial = turn };
+	w->swallows_past = false;
 	worker_set_state(w, WORKER_PROMPTING);
 	buf_adds(&b, "{\"sessionId\":");
 	buf_json(&b, w->session_id, w->session_id_len);
 	buf_adds(&b, ",\"prompt\":");
-	rpc_add_json(&b, blocks);
+	add_blocks(&b, preface, blocks);
 	buf_adds(&b, "}");
 	w->prompt_len = b.len;
 	w->turn.request_id = rpc_request(w, REQUEST_PROMPT, "session/prompt",

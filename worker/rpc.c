@@ -8,7 +8,7 @@
  * them ends the agent, save noise alone before it has said one valid thing.
  *
  * Own ids grow and are never reused; foreign ids stay the text they are.
- * Next: session.c, turn.c, update.c, answer.c.
+ * Next: handshake.c, attach.c, prompt.c, update.c, answer.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +177,9 @@ on_response(struct worker *w, const struct envelope *m)
 		handshake_on_initialize(w, m);
 		break;
 	case REQUEST_NEW_SESSION:
-		handshake_on_new(w, m);
+	case REQUEST_LOAD_SESSION:
+	case REQUEST_RESUME_SESSION:
+		attach_on_answer(w, m);
 		break;
 	case REQUEST_PROMPT:
 		prompt_on_answer(w, m);
@@ -193,10 +195,12 @@ static void
 on_notification(struct worker *w, const struct envelope *m)
 {
 	if (strcmp(m->method, "session/update") == 0) {
+		if (attach_swallow(w, m))
+			return;
 		if (w->is_ready)
 			update_on_notification(w, m);
 		else
-			handshake_keep(w, m->text, m->text_len);
+			attach_keep(w, m->text, m->text_len);
 	} else if (strcmp(m->method, "$/cancel_request") == 0) {
 		if (!ask_on_withdrawn(w, json_object_get(m->params,
 		    "requestId")))
@@ -282,7 +286,8 @@ rpc_line(struct worker *w, const char *line, size_t len)
 {
 	size_t rest;
 
-	if (w->is_ready && len >= SCAN_MIN && update_scan(w, line, len))
+	if (w->is_ready && !w->swallows_past && len >= SCAN_MIN &&
+	    update_scan(w, line, len))
 		return;
 	for (int i = 0; len > 0 && i < GLUED_MAX; i++) {
 		rest = take_message(w, line, len);

@@ -95,8 +95,10 @@ sync_limits(struct worker *w)
 	    w->turn_timeout);
 	want_limit(w, &w->cancel_limit, w->state == WORKER_CANCELLING,
 	    w->cancel_timeout / 2);
-	if (!worker_is_live(w))
+	if (!worker_is_live(w)) {
 		ev_timer_stop(w->loop, &w->grace);
+		ev_timer_stop(w->loop, &w->quiet);
+	}
 }
 
 void
@@ -126,6 +128,14 @@ on_kick(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)loop;
 	(void)revents;
 	ask_tell_settled(t->data);
+}
+
+static void
+on_quiet(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	(void)loop;
+	(void)revents;
+	attach_on_quiet(t->data);
 }
 
 static void
@@ -181,6 +191,10 @@ static void
 tell_failed(struct worker *w, const char *code, const char *error)
 {
 	w->has_failed = true;
+	/* Whatever kept it from reopening its conversation, it may do so at the
+	 * next start, too: the owner must know. */
+	if (w->is_reopening && strcmp(code, "auth_required") != 0)
+		code = "resume_failed";
 	worker_tell(w, &(struct agent_event){
 		.type = AGENT_FAILED,
 		.failed = { .error_code = code, .error = error },
@@ -348,11 +362,13 @@ init_timers(struct worker *w)
 	ev_init(&w->turn_limit.timer, on_turn_limit);
 	ev_init(&w->cancel_limit.timer, on_cancel_limit);
 	ev_init(&w->grace, on_grace);
+	ev_init(&w->quiet, on_quiet);
 	ev_init(&w->kick, on_kick);
 	w->start_limit.timer.data = w;
 	w->turn_limit.timer.data = w;
 	w->cancel_limit.timer.data = w;
 	w->grace.data = w;
+	w->quiet.data = w;
 	w->kick.data = w;
 }
 
@@ -369,6 +385,8 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->cwd = xstrdup(spec->cwd);
 	w->capabilities = xstrdup(spec->client_capabilities);
 	w->mcp_servers = xstrdup(spec->mcp_servers);
+	w->known_session = xstrdup(spec->known_session);
+	w->may_replace = spec->may_replace;
 	w->permission_mode = spec->permission_mode;
 	w->start_timeout = spec->start_timeout;
 	w->turn_timeout = spec->turn_timeout;
@@ -488,10 +506,12 @@ worker_free(struct worker **wp)
 	clear_limit(w, &w->turn_limit);
 	clear_limit(w, &w->cancel_limit);
 	ev_timer_stop(w->loop, &w->grace);
+	ev_timer_stop(w->loop, &w->quiet);
 	ev_clear_pending(w->loop, &w->kick);
 	io_free(w);
 	ask_free(w);
 	handshake_free(w);
+	attach_free(w);
 	tool_calls_free(&w->tools);
 	buf_free(&w->text);
 	buf_free(&w->message_id);

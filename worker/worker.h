@@ -44,6 +44,11 @@ struct worker_spec {
 	                            * members it names of what is offered by
 	                            * default (no fs, no terminal) */
 	const char *mcp_servers;   /* JSON array or NULL */
+	const char *known_session; /* the agent's id of the session that an
+	                            * earlier child had: reopened if the agent
+	                            * can; NULL: there was none */
+	bool may_replace;          /* a new one will do if that fails, for
+	                            * whatever reason */
 	enum permission_mode permission_mode;
 	int64_t start_timeout;     /* milliseconds, as all below */
 	int64_t turn_timeout;
@@ -70,10 +75,11 @@ int64_t worker_last_active(const struct worker *w);
 
 /*
  * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of
- * content blocks. turn comes back in AGENT_TURN_DONE. turn_timeout runs from
- * here.
+ * content blocks; preface, if not NULL, a text that goes before them as a block
+ * of its own. turn comes back in AGENT_TURN_DONE. turn_timeout runs from here.
  */
-void worker_prompt(struct worker *w, int64_t turn, const char *blocks);
+void worker_prompt(struct worker *w, int64_t turn, const char *preface,
+    const char *blocks);
 /*
  * Cancels the prompt in flight: session/cancel and "cancelled" for every open
  * permission; at half of cancel_timeout again, with $/cancel_request; at

@@ -6,8 +6,9 @@
  *   io.c        the pipes
  *   rpc.c       lines to messages, what is sent and what is pending
  *   answer.c    the agent's requests but for permissions
- *   session.c   initialize, session/new
- *   turn.c      session/prompt, its cancelling and its end
+ *   handshake.c initialize
+ *   attach.c    session/resume, session/load, session/new
+ *   prompt.c    session/prompt, its cancelling and its end
  *   ask.c       session/request_permission
  *   update.c    session/update
  *   words.c     sentences for people about what went wrong
@@ -46,6 +47,8 @@ enum request_kind {
 	REQUEST_NONE,
 	REQUEST_INITIALIZE,
 	REQUEST_NEW_SESSION,
+	REQUEST_LOAD_SESSION,
+	REQUEST_RESUME_SESSION,
 	REQUEST_PROMPT,
 };
 
@@ -77,7 +80,7 @@ struct message {
 	uint64_t hash;
 };
 
-/* A line that came before session/new was answered. */
+/* A line that came before there was a session. */
 struct early {
 	struct list node;
 	size_t len;
@@ -93,6 +96,8 @@ struct worker {
 	char *cwd;
 	char *capabilities;   /* spec's overrides, JSON or NULL */
 	char *mcp_servers;    /* JSON or NULL */
+	char *known_session;  /* an earlier child's, to be reopened, or NULL */
+	bool may_replace;     /* … or given up, whatever is wrong with it */
 	enum permission_mode permission_mode;
 	int64_t start_timeout;
 	int64_t turn_timeout;
@@ -108,6 +113,7 @@ struct worker {
 	struct limit turn_limit;
 	struct limit cancel_limit;
 	ev_timer grace;          /* a pipe was closed: wait for the exit */
+	ev_timer quiet;          /* after session/load: is the replay over? */
 	ev_timer kick;           /* never runs: fed to tell queued things */
 	const char *grace_reason;
 	char *end_reason;        /* why it was stopped, NULL: it was not */
@@ -116,7 +122,7 @@ struct worker {
 	bool has_failed;         /* AGENT_FAILED was told */
 	bool is_paused;
 	int64_t spawn_at;
-	int64_t opened_at;       /* when session/new was sent */
+	int64_t opened_at;       /* when a session was asked for */
 	int64_t initialize_ms;
 	int64_t last_active;
 
@@ -145,6 +151,13 @@ struct worker {
 	json_t *auth_methods;    /* of initialize's answer, NULL: none */
 	char *session_id;
 	size_t session_id_len;
+	enum request_kind opening; /* how a session was asked for last */
+	bool is_reopening;       /* known_session's answer is awaited */
+	bool swallows_past;      /* session/load: the replay, until a prompt */
+	int64_t replayed_at;     /* when its last update came, 0: none did */
+	int64_t answered_at;     /* when session/load was answered */
+	char *lost_reason;       /* why known_session was given up, or NULL */
+	json_t *session_result;  /* of the session's answer, until READY */
 	bool offers_read;        /* fs/read_text_file was offered */
 	bool offers_write;
 	struct list early;
@@ -215,16 +228,29 @@ void rpc_add_json(struct buf *b, const char *json);
 /* answer.c */
 void answer_request(struct worker *w, const struct envelope *m);
 
-/* session.c */
+/* handshake.c */
 void handshake_initialize(struct worker *w);
 void handshake_on_initialize(struct worker *w, const struct envelope *m);
-void handshake_on_new(struct worker *w, const struct envelope *m);
-/* Keeps a line for after READY; bounded. */
-void handshake_keep(struct worker *w, const char *line, size_t len);
+/* The agent refused method, at its start: for want of a login, or so. */
+void handshake_give_up_refused(struct worker *w, const char *method,
+    const struct envelope *m);
 void handshake_on_timeout(struct worker *w);
 void handshake_free(struct worker *w);
 
-/* turn.c */
+/* attach.c */
+/* Initialized: asks for a session; the worker is OPENING until READY. */
+void attach_begin(struct worker *w);
+void attach_on_answer(struct worker *w, const struct envelope *m);
+/* How the session was asked for: "session/new" … */
+const char *attach_method(const struct worker *w);
+/* True: a replay of what is known already. */
+bool attach_swallow(struct worker *w, const struct envelope *m);
+/* Keeps a line for after READY; bounded. */
+void attach_keep(struct worker *w, const char *line, size_t len);
+void attach_on_quiet(struct worker *w);
+void attach_free(struct worker *w);
+
+/* prompt.c */
 void prompt_on_answer(struct worker *w, const struct envelope *m);
 /* Ends the turn in flight without an answer. */
 void prompt_fail(struct worker *w, const char *code, const char *error);

@@ -14,12 +14,17 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	coalesce((extract(epoch from a.idle_timeout) * 1000)::bigint, -1)
 		as idle_timeout,
 	md5(concat(a.command, a.env, a.mcp_servers, a.launcher,
-		a.client_capabilities, a.permission_mode)) as config_hash
+		a.client_capabilities, a.permission_mode)) as config_hash,
+	x.agent_session_id as known_session,
+	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
+		as may_replace
 from hearth.turns t
 	join hearth.chats c on c.id = t.chat_id
 	join hearth.sessions s on s.id = t.session_id
 	join hearth.projects p on p.id = s.project_id
 	join hearth.agents a on a.name = t.agent
+	left join hearth.agent_sessions x on x.chat_id = t.chat_id
+		and x.agent = t.agent
 	left join hearth.worktrees w on w.session_id = t.session_id
 		and (w.node_id is null or w.node_id = $2::bigint)
 where t.id = case split_part(current_setting('hearth.claimed', true), ':', 1)
