@@ -50,7 +50,9 @@ start_sshd(void)
 	    "IdentityFile %s/user\\n IdentitiesOnly yes\\n "
 	    "StrictHostKeyChecking no\\n UserKnownHostsFile %s/known\\n "
 	    "LogLevel ERROR\\n' > %s/ssh.conf", port, folder, folder, folder);
-	shell(SSHD " -f %s/sshd.conf -E %s/sshd.log", folder, folder);
+	/* a test that fails does not come to stop_sshd() */
+	shell("timeout -k 1 100 " SSHD " -D -f %s/sshd.conf -E %s/sshd.log "
+	    "< /dev/null > /dev/null 2>&1 &", folder, folder);
 	while (!file_exists("%s/sshd.pid", folder))
 		blink();
 }
