@@ -8,6 +8,11 @@
  * the child's own end, after the daemon's order, or when the control socket
  * closes because the daemon died. Its environment is the child's.
  *
+ * With --remote there is no daemon on this machine: ssh or the like started
+ * it, and its stdin's other end takes the place of the control socket. Nothing
+ * is read from it, a hang-up is seen without; so stdin, too, is the child's
+ * alone.
+ *
  * There is one keeper per child, hundreds on a node: libc alone, no threads,
  * hardly any memory. It must never know what its child is.
  *
@@ -16,6 +21,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
@@ -40,7 +46,9 @@
  * all is forbidden to us is tried, before the rest is given up. */
 #define END_LIMIT_MS 10000
 #define DENIED_ROUNDS 20
+#define REMOTE_LADDER "wait:500 TERM:1500"
 #define EXIT_LEFT 1
+#define EXIT_NOT_RUN 127
 #define EXIT_USAGE 64
 
 struct spec {
@@ -48,7 +56,7 @@ struct spec {
 	const char *label;    /* for ps(1) alone */
 	const char *cwd;
 	const char *ladder;
-	bool has_user, has_pass_fd, has_nofile;
+	bool has_user, has_pass_fd, has_nofile, is_remote;
 	uid_t uid;
 	gid_t gid;
 	rlim_t nofile;
@@ -61,6 +69,9 @@ struct rung {
 
 struct keeper {
 	int control;          /* -1 once the daemon's end is closed */
+	int hangup;           /* remote: stdin, until it hangs up; else -1 */
+	bool is_remote;
+	int status;           /* the child's, as wait() gives it */
 	int signals;          /* signalfd of SIGCHLD */
 	int exec_pipe;        /* -1 once it said how the exec went */
 	pid_t child;          /* also its process group; kept when dead */
@@ -170,6 +181,12 @@ report(const struct keeper *k, const struct keeper_report *r)
 		send(k->control, r, sizeof *r, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static const char *const step_words[] = {
+#define STEP_WORD(name, text) [KEEPER_STEP_##name] = text,
+	KEEPER_STEPS(STEP_WORD)
+#undef STEP_WORD
+};
+
 static void
 report_failed(struct keeper *k, int step, int error)
 {
@@ -178,6 +195,9 @@ report_failed(struct keeper *k, int step, int error)
 
 	k->has_failed = true;
 	report(k, &r);
+	if (k->is_remote)
+		fprintf(stderr, "hearth-keeper: %s: %s\n", step_words[step],
+		    strerror(error));
 }
 
 static void
@@ -238,6 +258,7 @@ reap(struct keeper *k)
 		if (pid != k->child || !k->is_child_alive)
 			continue;
 		k->is_child_alive = false;
+		k->status = status;
 		check_exec(k);
 		if (!k->has_failed)
 			report_exited(k, status);
@@ -362,18 +383,23 @@ static void
 mind_child(struct keeper *k)
 {
 	while (k->is_child_alive && !k->must_end) {
-		struct pollfd p[3] = {
+		struct pollfd p[4] = {
 			{ .fd = k->signals, .events = POLLIN },
 			{ .fd = k->control, .events = POLLIN },
 			{ .fd = k->exec_pipe, .events = POLLIN },
+			{ .fd = k->hangup, .events = POLLRDHUP },
 		};
 
-		poll(p, 3, until_next_rung(k));
+		poll(p, 4, until_next_rung(k));
 		drain_signals(k);
 		check_exec(k);
 		reap(k);
 		if (k->is_child_alive && k->control >= 0 && p[1].revents)
 			take_order(k);
+		if (p[3].revents) {
+			k->hangup = -1;
+			begin_stop(k);
+		}
 		if (k->is_child_alive && k->is_stopping && !k->must_end &&
 		    until_next_rung(k) == 0)
 			take_rung(k);
@@ -446,10 +472,16 @@ end_tree(struct keeper *k)
 static bool
 parse_args(int argc, char **argv, struct spec *s)
 {
+	static const struct option longs[] = {
+		{ "remote", no_argument, NULL, 'r' },
+		{ NULL, 0, NULL, 0 },
+	};
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+L:C:u:g:l:n:p")) != -1) {
+	while ((opt = getopt_long(argc, argv, "+L:C:u:g:l:n:p", longs,
+	    NULL)) != -1) {
 		switch (opt) {
+		case 'r': s->is_remote = true; break;
 		case 'L': s->label = optarg; break;
 		case 'C': s->cwd = optarg; break;
 		case 'l': s->ladder = optarg; break;
@@ -468,7 +500,9 @@ parse_args(int argc, char **argv, struct spec *s)
 		}
 	}
 	s->argv = argv + optind;
-	return optind < argc;
+	if (s->is_remote && !s->ladder)
+		s->ladder = REMOTE_LADDER;
+	return optind < argc && !(s->is_remote && s->has_pass_fd);
 }
 
 /*
@@ -485,7 +519,8 @@ set_up(struct keeper *k, const struct spec *s)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (k->signals < 0 || fcntl(k->control, F_SETFD, FD_CLOEXEC) != 0 ||
+	if (k->signals < 0 || (!s->is_remote &&
+	    fcntl(k->control, F_SETFD, FD_CLOEXEC) != 0) ||
 	    prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
 		report_failed(k, KEEPER_STEP_PRCTL, errno);
 		return false;
@@ -526,7 +561,8 @@ let_go(const struct spec *s)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	for (int fd = 0; fd < 3; fd++)
+	/* a remote one still has to say why it could not */
+	for (int fd = 0; fd < (s->is_remote ? 2 : 3); fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			close(fd);
 	if (null > 2)
@@ -537,19 +573,51 @@ let_go(const struct spec *s)
 		return; /* only keeps a file system busy */
 }
 
+/* Nobody's descriptors but the first three; and the two whose numbers the
+ * child's start makes free are taken. */
+static void
+set_up_remote(struct keeper *k)
+{
+	closefrom(3);
+	k->is_remote = true;
+	k->control = -1;
+	if (open("/dev/null", O_RDWR | O_CLOEXEC) < 0 ||
+	    open("/dev/null", O_RDWR | O_CLOEXEC) < 0 ||
+	    (k->hangup = fcntl(0, F_DUPFD_CLOEXEC, 5)) < 0) {
+		fprintf(stderr, "hearth-keeper: stdin: %s\n", strerror(errno));
+		_exit(EXIT_NOT_RUN);
+	}
+}
+
+/* What a shell would exit with. */
+static int
+remote_status(const struct keeper *k)
+{
+	if (k->has_failed)
+		return EXIT_NOT_RUN;
+	return WIFEXITED(k->status) ? WEXITSTATUS(k->status) :
+	    128 + WTERMSIG(k->status);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct spec s = { 0 };
-	struct keeper k = { .control = KEEPER_CONTROL_FD, .exec_pipe = -1 };
+	struct keeper k = { .control = KEEPER_CONTROL_FD, .exec_pipe = -1,
+		.hangup = -1 };
+	int left;
 
 	if (!parse_args(argc, argv, &s)) {
-		fprintf(stderr, "hearth-keeper is started by hearthd only\n");
+		fprintf(stderr, "hearth-keeper is started by hearthd, or as "
+		    "hearth-keeper --remote [-C DIR] -- PROGRAM [ARG...]\n");
 		_exit(EXIT_USAGE);
 	}
+	if (s.is_remote)
+		set_up_remote(&k);
 	if (!set_up(&k, &s) || !start_child(&k, &s))
-		_exit(0);
+		_exit(s.is_remote ? EXIT_NOT_RUN : 0);
 	let_go(&s);
 	mind_child(&k);
-	_exit(end_tree(&k));
+	left = end_tree(&k);
+	_exit(s.is_remote && !left ? remote_status(&k) : left);
 }

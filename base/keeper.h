@@ -8,6 +8,12 @@
  *     [-n SOFT_NOFILE] [-p] -- PROGRAM [ARG...]
  *
  * Its fds 0, 1 and 2 and its environment are the child's.
+ *
+ * hearth-keeper --remote [-C DIR] [-l LADDER] -- PROGRAM [ARG...]
+ *
+ * The same without a daemon, at the far end of ssh or the like: no control
+ * socket; the tree is ended when the other end of stdin is closed, and the
+ * exit status is the program's as a shell has it (127: it could not be run).
  */
 #ifndef HEARTH_KEEPER_H
 #define HEARTH_KEEPER_H

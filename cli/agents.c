@@ -105,7 +105,8 @@ parse_add_option(struct agent_arguments *a, int c, struct err *e)
 		a->permission = optarg;
 		return check_permission(optarg, e);
 	default:
-		return -1;
+		return c == '?' ? -1 :
+		    launcher_option(&a->launcher, c, optarg, e);
 	}
 }
 
@@ -117,6 +118,7 @@ agents_parse_add(struct cli *cli, int argc, char **argv,
 		{ "env", required_argument, NULL, 'e' },
 		{ "title", required_argument, NULL, 't' },
 		{ "permission", required_argument, NULL, 'p' },
+		LAUNCHER_OPTIONS,
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -133,7 +135,7 @@ agents_parse_add(struct cli *cli, int argc, char **argv,
 		    "hearth agents add NAME -- COMMAND ARG...");
 	a->name = argv[optind];
 	a->command = argv + optind + 1;
-	return 0;
+	return launcher_check(&a->launcher, e);
 }
 
 static char *
@@ -154,10 +156,14 @@ insert_agent(PGconn *conn, const struct agent_arguments *a)
 {
 	char *command = command_as_json(a->command);
 	char *env = json_dumps(a->env, JSON_COMPACT);
+	json_t *words = launcher_make(&a->launcher, a->command[0]);
+	char *launcher = json_dumps(words, JSON_COMPACT);
 	PGresult *res = db_try(conn, "insert into hearth.agents "
-	    "(name, title, command, env, permission_mode) values ($1, $2, "
-	    "array(select jsonb_array_elements_text($3::jsonb)), $4::jsonb, "
-	    "$5)", PARAMS(a->name, a->title, command, env, a->permission));
+	    "(name, title, command, env, permission_mode, launcher) "
+	    "values ($1, $2, array(select jsonb_array_elements_text("
+	    "$3::jsonb)), $4::jsonb, $5, array(select "
+	    "jsonb_array_elements_text($6::jsonb)))", PARAMS(a->name, a->title,
+	    command, env, a->permission, launcher));
 	int status = 0;
 
 	if (strcmp(db_state(res), "23505") == 0)
@@ -171,6 +177,8 @@ insert_agent(PGconn *conn, const struct agent_arguments *a)
 		status = CLI_FAILED;
 	}
 	PQclear(res);
+	free(launcher);
+	json_decref(words);
 	free(env);
 	free(command);
 	return status;
@@ -188,6 +196,7 @@ add_agent(struct cli *cli, int argc, char **argv)
 	argv[0] = (char *)"agents add";
 	if (agents_parse_add(cli, argc, argv, &a, &e) == -1) {
 		json_decref(a.env);
+		launcher_clear(&a.launcher);
 		return cli_usage("%s", e.text);
 	}
 	conn = db_open(cli);
@@ -200,6 +209,7 @@ add_agent(struct cli *cli, int argc, char **argv)
 	free(file);
 	PQfinish(conn);
 	json_decref(a.env);
+	launcher_clear(&a.launcher);
 	return status;
 }
 
@@ -288,7 +298,8 @@ run_verb(struct cli *cli, char **words)
 			verb = &verbs[i];
 	if (words[0] != NULL && verb == NULL && strcmp(words[0], "list") != 0)
 		return cli_usage("agents: no command \"%s\": list, add, "
-		    "remove, enable, disable or test", words[0]);
+		    "import, remove, enable, disable, launcher or test",
+		    words[0]);
 	if (verb != NULL && words[1] == NULL)
 		return cli_usage("agents %s: which agent?", verb->name);
 	if (verb == NULL && words[0] != NULL && words[1] != NULL)
@@ -310,6 +321,10 @@ cli_agents(struct cli *cli, int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "add") == 0)
 		return add_agent(cli, argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "import") == 0)
+		return agents_import(cli, argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "launcher") == 0)
+		return agents_launcher(cli, argc - 1, argv + 1);
 	if (cli_plain(cli, argc, argv, 0, 2, &words, &e) == -1)
 		return cli_usage("%s", e.text);
 	return run_verb(cli, words);

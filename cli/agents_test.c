@@ -72,7 +72,19 @@ print_times(PGconn *conn, const char *turn)
 	PQclear(res);
 }
 
-/* A list of objects by one of their members: "default, plan". */
+/* What an agent said, which may not command the terminal. */
+static void
+say(const char *text)
+{
+	struct buf b = { 0 };
+
+	buf_adds(&b, "");
+	render_for_terminal(&b, text);
+	fputs(b.data, stdout);
+	buf_free(&b);
+}
+
+/* A list of objects by one of their members: "2: default, plan". */
 static void
 print_names(const char *label, const json_t *list, const char *member)
 {
@@ -81,9 +93,11 @@ print_names(const char *label, const json_t *list, const char *member)
 
 	if (json_array_size(list) == 0)
 		return;
-	printf("%-14s ", label);
-	json_array_foreach(list, i, item)
-		printf("%s%s", i > 0 ? ", " : "", render_text(item, member));
+	printf("%-14s %zu: ", label, json_array_size(list));
+	json_array_foreach(list, i, item) {
+		fputs(i > 0 ? ", " : "", stdout);
+		say(render_text(item, member));
+	}
 	putchar('\n');
 }
 
@@ -96,6 +110,40 @@ list_in(const json_t *offers, const char *member, const char *name)
 	return json_is_object(it) ? json_object_get(it, name) : it;
 }
 
+/* The members of an object that are not false: "image, embeddedContext". */
+static void
+print_members(const char *label, const json_t *object)
+{
+	const char *name, *gap = "";
+	json_t *value;
+
+	printf("%-14s ", label);
+	json_object_foreach((json_t *)object, name, value) {
+		if (json_is_false(value) || json_is_null(value) ||
+		    *name == '_')
+			continue;
+		fputs(gap, stdout);
+		say(name);
+		gap = ", ";
+	}
+	puts(*gap == '\0' ? "none" : "");
+}
+
+static void
+print_capabilities(const json_t *c)
+{
+	const json_t *sessions = json_object_get(c, "sessionCapabilities");
+	json_t *all = json_object();
+
+	json_object_update(all, (json_t *)sessions);
+	if (json_is_true(json_object_get(c, "loadSession")))
+		json_object_set_new(all, "load", json_true());
+	print_members("sessions", all);
+	print_members("prompts", json_object_get(c, "promptCapabilities"));
+	print_members("mcp", json_object_get(c, "mcpCapabilities"));
+	json_decref(all);
+}
+
 static void
 print_offers(PGconn *conn, const char *chat, const char *agent)
 {
@@ -105,9 +153,14 @@ print_offers(PGconn *conn, const char *chat, const char *agent)
 	json_t *offers = json_loads(text != NULL ? text : "{}", 0, NULL);
 	const json_t *info = json_object_get(offers, "agentInfo");
 
-	if (info != NULL)
-		printf("%-14s %s %s\n", "says it is", render_text(info,
-		    "name"), render_text(info, "version"));
+	if (info != NULL) {
+		printf("%-14s ", "says it is");
+		say(render_text(info, "name"));
+		putchar(' ');
+		say(render_text(info, "version"));
+		putchar('\n');
+	}
+	print_capabilities(json_object_get(offers, "agentCapabilities"));
 	print_names("modes", list_in(offers, "modes", "availableModes"), "id");
 	print_names("models", list_in(offers, "models", "availableModels"),
 	    "modelId");

@@ -31,8 +31,11 @@ static const struct command {
 	{ "status", cli_status, "status",
 	    "nodes, warm agents, running and queued turns" },
 	{ "agents", cli_agents, "agents [list | add NAME [--env K=V]... "
-	    "[--title T] [--permission ask|allow|deny] -- COMMAND ARG... | "
-	    "remove NAME | enable NAME | disable NAME | test NAME]",
+	    "[--title T] [--permission ask|allow|deny] [LAUNCHER] "
+	    "-- COMMAND ARG... | import FILE [--name NAME] [--force] | "
+	    "launcher NAME [LAUNCHER] | remove NAME | enable NAME | disable NAME | test NAME]; "
+	    "LAUNCHER: --sandbox [--writable DIR]... | --ssh HOST | "
+	    "--launcher WORD...",
 	    "the registry of agents" },
 	{ "turns", cli_turns, "turns [-n COUNT] [CHAT]",
 	    "the latest turns and what became of them" },

@@ -107,6 +107,7 @@ struct claimed_turn {
 	const char *known_session; /* what the agent called the conversation when
 	                            * it had a child last, or NULL */
 	bool may_replace;          /* it failed to reopen that the last time */
+	int64_t launcher_words;    /* how many of command are the launcher's */
 };
 
 /* A warm worker of the session that is idle now. */

@@ -98,6 +98,7 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->config_hash = result_text(res, 0, "config_hash");
 	t->known_session = result_text(res, 0, "known_session");
 	t->may_replace = result_bool(res, 0, "may_replace");
+	t->launcher_words = result_int8(res, 0, "launcher_words");
 }
 
 static void

@@ -41,6 +41,7 @@ struct supervisor {
 	struct pool *pool;
 	struct workspace *workspace;
 	int64_t permission_timeout; /* milliseconds */
+	const char *state_dir;      /* the options' */
 	struct map sessions;        /* uuid -> struct session */
 	struct list for_room;       /* turns that wait for room in the pool */
 	bool is_room_freed;         /* since they were looked at */
@@ -124,6 +125,8 @@ struct turn {
 	char *prompt, *created_by, *model, *mode_id;
 	/* how its agent is launched, should it be necessary */
 	char **command, **env;
+	size_t launcher_words;      /* of command */
+	char *project;              /* its folder */
 	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
 	char *known_session;        /* to be reopened by a new child */
 	bool may_replace;

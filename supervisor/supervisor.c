@@ -45,6 +45,7 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	sup->pool = pool_new(loop, &cfg, agent_on_event, sup);
 	sup->workspace = workspace_new(loop, opt->state_dir);
 	sup->permission_timeout = opt->permission_timeout;
+	sup->state_dir = opt->state_dir;
 	ev_timer_init(&sup->poll, on_poll, POLL_SECONDS, POLL_SECONDS);
 	sup->poll.data = sup;
 	ev_prepare_init(&sup->prepare, on_prepare);

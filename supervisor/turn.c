@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "supervisor/launcher.h"
 #include "supervisor/private.h"
 
 /* How long a turn waits when no process could be made for it. */
@@ -104,6 +105,8 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->mode_id = xstrdup(c->mode_id);
 	t->command = strv_copy(c->command);
 	t->env = strv_copy(c->env);
+	t->launcher_words = (size_t)c->launcher_words;
+	t->project = xstrdup(c->project_path);
 	t->mcp_servers = xstrdup(c->mcp_servers);
 	t->client_capabilities = xstrdup(c->client_capabilities);
 	t->permission_mode = xstrdup(c->permission_mode);
@@ -206,17 +209,32 @@ turn_requeue(struct turn *t, const char *why, int64_t not_before)
 	leave(t);
 }
 
+/* What is run for it: the launcher may name this working copy. */
+static char **
+child_argv(const struct turn *t)
+{
+	const char *home = getenv("HOME");
+	struct launcher_place at = {
+		.worktree = working_copy_path(t->session->copy),
+		.project = t->project,
+		.state_dir = t->session->sup->state_dir,
+		.home = home ? home : "/nonexistent",
+	};
+
+	return launcher_expand(t->command, t->launcher_words, t->env, &at);
+}
+
 static void
 start_child(struct turn *t)
 {
 	struct session *s = t->session;
+	char **argv;
 	struct seat_spec spec = {
 		.session = s->id,
 		.chat = t->chat->id,
 		.agent = t->agent,
 		.execution = t->execution,
 		.config_hash = t->config_hash,
-		.argv = t->command,
 		.env = t->env,
 		.cwd = working_copy_path(s->copy),
 		.client_capabilities = t->client_capabilities,
@@ -235,7 +253,9 @@ start_child(struct turn *t)
 		return;
 	}
 	spec.is_paused = chat_log_is_full(t->chat->log);
+	spec.argv = argv = child_argv(t);
 	seat = pool_start(s->sup->pool, &spec, &e);
+	strv_free(&argv);
 	if (seat) {
 		t->is_execution_spent = true;
 		seat_hold(seat, true);
@@ -574,6 +594,7 @@ turn_forget(struct turn *t)
 		t->session->sup->turns--;
 	strv_free(&t->command);
 	strv_free(&t->env);
+	free(t->project);
 	free(t->agent);
 	free(t->prompt);
 	free(t->created_by);

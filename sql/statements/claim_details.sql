@@ -17,7 +17,8 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 		a.client_capabilities, a.permission_mode)) as config_hash,
 	x.agent_session_id as known_session,
 	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
-		as may_replace
+		as may_replace,
+	cardinality(a.launcher)::bigint as launcher_words
 from hearth.turns t
 	join hearth.chats c on c.id = t.chat_id
 	join hearth.sessions s on s.id = t.session_id
