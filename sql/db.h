@@ -104,6 +104,7 @@ struct claimed_turn {
 	int64_t idle_timeout;      /* milliseconds, -1: the node's */
 	const char *config_hash;   /* of command, env, mcp_servers, launcher,
 	                            * client_capabilities, permission_mode */
+	int64_t launcher_words;    /* so many words of command are launcher */
 };
 
 /* A warm worker of the session that is idle now. */

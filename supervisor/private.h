@@ -137,6 +137,7 @@ struct turn {
 	char *cancelled_by, *cancel_reason;
 	struct list asks;
 	struct outcome outcome;
+	int64_t launcher_words;     /* so many words of command are launcher */
 };
 
 /* supervisor/session.c */

@@ -111,6 +111,7 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->permission_mode = xstrdup(c->permission_mode);
 	t->config_hash = xstrdup(c->config_hash);
 	t->idle_timeout = c->idle_timeout;
+	t->launcher_words = c->launcher_words;
 	t->execution = c->execution_id;
 	t->is_execution_spent = t->is_recorded_running = c->is_running;
 	list_init(&t->asks);
@@ -224,6 +225,7 @@ start_child(struct turn *t)
 		.mcp_servers = t->mcp_servers,
 		.permission_mode = t->permission_mode,
 		.idle_timeout = t->idle_timeout,
+		.launcher_words = t->launcher_words,
 	};
 	struct seat *seat;
 	struct err e;

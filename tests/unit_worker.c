@@ -669,7 +669,7 @@ START_TEST(capabilities_are_the_default_with_overrides)
 	    "readTextFile")));
 	ck_assert(json_is_false(json_object_get(json_object_get(c, "fs"),
 	    "writeTextFile")));
-	ck_assert(json_is_false(json_object_get(c, "terminal")));
+	ck_assert(json_is_true(json_object_get(c, "terminal")));
 	ck_assert_ptr_nonnull(json_object_get(json_object_get(c, "session"),
 	    "notices"));
 	ck_assert_ptr_nonnull(json_object_get(c, "_meta"));

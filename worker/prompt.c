@@ -26,6 +26,7 @@ worker_prompt(struct worker *w, int64_t turn, const char *blocks)
 
 	MUST(w->state == WORKER_IDLE && !w->turn.is_open);
 	tool_calls_reset(w->tools);
+	terminals_forget(w->terminals);
 	w->message = (struct message){ 0 };
 	w->turn = (struct turn){ .is_open = true, .serial = turn };
 	worker_set_state(w, WORKER_PROMPTING);
