@@ -186,12 +186,14 @@ on_output(struct ev_loop *loop, ev_io *io, int revents)
 char *
 terminals_output(const struct terminals *t, const char *id, bool *truncated)
 {
-	const struct terminal *tm = find(t, id);
+	struct terminal *tm = find(t, id);
 	size_t len;
 	char *text;
 
 	if (tm == NULL)
 		return NULL;
+	/* what was written before it was asked is told */
+	read_output(tm);
 	text = ring_text(tm->ring, tm->limit);
 	len = strlen(text);
 	/* bytes that were repaired grew, and may have pushed others out */

@@ -177,9 +177,9 @@ struct worker {
 };
 
 /* worker.c */
+void worker_set_state(struct worker *w, enum worker_state s);
 /* Tells GONE once both the child and its terminals are. */
 void worker_check_gone(struct worker *w);
-void worker_set_state(struct worker *w, enum worker_state s);
 void worker_tell(struct worker *w, const struct agent_event *ev);
 /* Has queued things told from the loop, soon. */
 void worker_kick(struct worker *w);
