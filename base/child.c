@@ -355,6 +355,10 @@ open_all(struct child *c, const struct child_spec *spec, struct ends *ends,
 			ends->fd[0] = lift(spec->stdin_fd, false, e);
 			if (ends->fd[0] < 0)
 				return -1;
+		} else if (i == 2 && spec->joins_output) {
+			ends->fd[2] = lift(ends->fd[1], false, e);
+			if (ends->fd[2] < 0)
+				return -1;
 		} else if (open_pipe(c, ends, i, e) != 0) {
 			return -1;
 		}

@@ -46,6 +46,8 @@ struct child_spec {
 	int pass_fd;          /* becomes fd 3 of the child; -1: none */
 	int stdin_fd;         /* the child's stdin instead of a pipe; -1: pipe.
 	                       * Stays the caller's. */
+	bool joins_output;    /* stderr goes into stdout's pipe, in order;
+	                       * child_stderr() is -1 */
 };
 
 struct child_exit {

@@ -231,7 +231,7 @@ int
 agents_launcher(struct cli *cli, int argc, char **argv)
 {
 	struct launcher_choice l = { 0 };
-	const char *name;
+	const char *name = NULL;
 	PGconn *conn;
 	struct err e;
 	int status;

@@ -288,6 +288,7 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.start_timeout = p->cfg.start_timeout,
 		.turn_timeout = p->cfg.turn_timeout,
 		.cancel_timeout = p->cfg.cancel_timeout,
+		.launcher_words = spec->launcher_words,
 	};
 	int rc;
 

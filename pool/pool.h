@@ -64,6 +64,7 @@ struct seat_spec {
 	const char *permission_mode; /* ask allow deny */
 	int64_t idle_timeout;      /* -1: the pool's */
 	bool is_paused;            /* as by pool_pause_chat() */
+	int64_t launcher_words;    /* so many words of argv are launcher */
 };
 
 /* The (chat, agent)'s live seat (starting, idle or at work), or NULL. */

@@ -243,6 +243,7 @@ start_child(struct turn *t)
 		.may_replace = t->may_replace,
 		.permission_mode = t->permission_mode,
 		.idle_timeout = t->idle_timeout,
+		.launcher_words = (int64_t)t->launcher_words,
 	};
 	struct seat *seat;
 	struct err e;

@@ -65,6 +65,16 @@
  *           fs-write PATH TEXT: "[fs-write ok]" or the error · unknown-request:
  *           says "[unknown-request CODE]" · request-id FORM: ids of requests
  *           from now on: int zero string huge null missing
+ *  terminals (N: which, from 1; the last)  terminal COMMAND: "[terminal ok]"
+ *           or "[terminal error CODE]" · terminal-with MEMBERS: JSON members
+ *           of every terminal/create from now on · terminal-output [N]:
+ *           "[output whole running TEXT]", or truncated, or how it ended ·
+ *           terminal-wait [N]: "[wait 0]" "[wait SIGTERM]" · terminal-wait-async
+ *           [N]: does not wait · terminal-waited: the first of those that
+ *           are open, then as terminal-wait · terminal-cancel: withdraws it
+ *           before that · terminal-kill [N]: "[kill ok]" · terminal-release
+ *           [N]: "[release ok]" · terminal-embed ID STATUS [N]: an update of
+ *           a tool call with the terminal as its content
  *  state    plan N: N entries · commands NAME… · mode ID · config VALUE ·
  *           usage USED SIZE · info TITLE · notice TEXT
  *  about    echo-pid "[pid 12]" · echo-session · echo-cwd · echo-turn: "[turn
@@ -1096,6 +1106,158 @@ do_unknown_request(char *args)
 		sayf("[unknown-request %ld]", error_code(reply));
 }
 
+#define MAX_TERMINALS 64
+static char terminal_ids[MAX_TERMINALS][64];
+static int n_terminals, first_wait = -1;
+static char terminal_with[1024];
+
+static const char *
+terminal_id(char **args)
+{
+	long n = number(args, n_terminals);
+
+	return n > 0 && n <= n_terminals ? terminal_ids[n - 1] : "none";
+}
+
+static struct asked *
+ask_terminal(const char *verb, char *args)
+{
+	char method[64];
+
+	snprintf(method, sizeof method, "terminal/%s", verb);
+	return ask(method, "{\"sessionId\":%j,\"terminalId\":%j}",
+	    turn->s->id, terminal_id(&args));
+}
+
+static void
+do_terminal(char *args)
+{
+	const json_t *reply = wait_reply(ask("terminal/create",
+	    "{\"sessionId\":%j,\"command\":%j%s}", turn->s->id, args,
+	    terminal_with), false);
+	const char *id = json_string_value(json_object_get(
+	    json_object_get(reply, "result"), "terminalId"));
+
+	if (id != NULL && n_terminals < MAX_TERMINALS) {
+		snprintf(terminal_ids[n_terminals++], sizeof *terminal_ids,
+		    "%s", id);
+		say("[terminal ok]");
+	} else if (reply != NULL) {
+		sayf("[terminal error %ld]", error_code(reply));
+	}
+}
+
+static void
+do_terminal_with(char *args)
+{
+	snprintf(terminal_with, sizeof terminal_with, "%s%s",
+	    *args != '\0' ? "," : "", args);
+}
+
+/* How a command ended, of {exitCode, signal}. */
+static const char *
+ended_how(const json_t *status)
+{
+	static char code[32];
+	const char *sig = json_string_value(json_object_get(status,
+	    "signal"));
+
+	snprintf(code, sizeof code, "%lld",
+	    (long long)json_integer_value(json_object_get(status,
+	    "exitCode")));
+	return sig != NULL ? sig : code;
+}
+
+static void
+do_terminal_output(char *args)
+{
+	const json_t *reply = wait_reply(ask_terminal("output", args), false);
+	const json_t *result = json_object_get(reply, "result");
+	const json_t *status = json_object_get(result, "exitStatus");
+
+	if (result != NULL)
+		sayf("[output %s %s %s]",
+		    json_is_true(json_object_get(result, "truncated"))
+		    ? "truncated" : "whole",
+		    status != NULL ? ended_how(status) : "running",
+		    json_string_value(json_object_get(result, "output")));
+	else if (reply != NULL)
+		sayf("[output error %ld]", error_code(reply));
+}
+
+static void
+say_waited(const json_t *reply)
+{
+	const json_t *result = json_object_get(reply, "result");
+
+	if (result != NULL)
+		sayf("[wait %s]", ended_how(result));
+	else if (reply != NULL)
+		sayf("[wait error %ld]", error_code(reply));
+}
+
+static void
+do_terminal_wait(char *args)
+{
+	say_waited(wait_reply(ask_terminal("wait_for_exit", args), false));
+}
+
+static void
+do_terminal_wait_async(char *args)
+{
+	struct asked *a = ask_terminal("wait_for_exit", args);
+
+	if (first_wait < 0)
+		first_wait = (int)(a - asked);
+}
+
+/* They are asked one right after the other. */
+static void
+do_terminal_waited(char *args)
+{
+	(void)args;
+	say_waited(wait_reply(&asked[first_wait++], false));
+}
+
+static void
+do_terminal_cancel(char *args)
+{
+	frame("{\"jsonrpc\":\"2.0\",\"method\":\"$/cancel_request\","
+	    "\"params\":{\"requestId\":%s}}", asked[first_wait].id);
+	do_terminal_waited(args);
+}
+
+static void
+say_done(const char *verb, const json_t *reply)
+{
+	if (json_object_get(reply, "result") != NULL)
+		sayf("[%s ok]", verb);
+	else if (reply != NULL)
+		sayf("[%s error %ld]", verb, error_code(reply));
+}
+
+static void
+do_terminal_kill(char *args)
+{
+	say_done("kill", wait_reply(ask_terminal("kill", args), false));
+}
+
+static void
+do_terminal_release(char *args)
+{
+	say_done("release", wait_reply(ask_terminal("release", args), false));
+}
+
+static void
+do_terminal_embed(char *args)
+{
+	char *id = word(&args), *status = word(&args);
+
+	update(turn->s, "tool_call_update", ",\"toolCallId\":%j,\"status\":"
+	    "%j,\"content\":[{\"type\":\"terminal\",\"terminalId\":%j}]",
+	    id, status, terminal_id(&args));
+}
+
 static void
 do_request_id(char *args)
 {
@@ -1606,6 +1768,15 @@ static const struct {
 	{ "fs-read", do_fs_read }, { "fs-write", do_fs_write },
 	{ "unknown-request", do_unknown_request },
 	{ "request-id", do_request_id }, { "plan", do_plan },
+	{ "terminal", do_terminal }, { "terminal-with", do_terminal_with },
+	{ "terminal-output", do_terminal_output },
+	{ "terminal-wait", do_terminal_wait },
+	{ "terminal-wait-async", do_terminal_wait_async },
+	{ "terminal-waited", do_terminal_waited },
+	{ "terminal-cancel", do_terminal_cancel },
+	{ "terminal-kill", do_terminal_kill },
+	{ "terminal-release", do_terminal_release },
+	{ "terminal-embed", do_terminal_embed },
 	{ "commands", do_commands }, { "mode", do_mode },
 	{ "config", do_config }, { "usage", do_usage }, { "info", do_info },
 	{ "notice", do_notice }, { "echo-pid", do_echo_pid },

@@ -787,7 +787,7 @@ START_TEST(capabilities_are_the_default_with_overrides)
 	    "readTextFile")));
 	ck_assert(json_is_false(json_object_get(json_object_get(c, "fs"),
 	    "writeTextFile")));
-	ck_assert(json_is_false(json_object_get(c, "terminal")));
+	ck_assert(json_is_true(json_object_get(c, "terminal")));
 	ck_assert_ptr_nonnull(json_object_get(json_object_get(c, "session"),
 	    "notices"));
 	ck_assert_ptr_nonnull(json_object_get(c, "_meta"));
@@ -795,6 +795,29 @@ START_TEST(capabilities_are_the_default_with_overrides)
 	o = read_wire(b, wire, "session/new");
 	ck_assert_uint_eq(json_array_size(json_object_get(
 	    json_object_get(o, "params"), "mcpServers")), 1);
+	json_decref(o);
+	ck_assert_int_eq(unlink(wire), 0);
+	box_close(b);
+}
+END_TEST
+
+/* Such as ssh's with {command}: it would run the agent once more. */
+START_TEST(terminals_are_not_offered_behind_a_launcher_with_the_command)
+{
+	char wire[96];
+	struct box *b = box_new(NULL);
+	json_t *o;
+
+	snprintf(wire, sizeof wire, "%s/wire", b->dir);
+	strv_add(&b->argv, "--wire-log");
+	strv_add(&b->argv, wire);
+	b->spec.client_capabilities = "{\"terminal\":true}";
+	b->spec.launcher_words = 3;
+	box_ready(b);
+	o = read_wire(b, wire, "initialize");
+	ck_assert(json_is_false(json_object_get(json_object_get(
+	    json_object_get(o, "params"), "clientCapabilities"),
+	    "terminal")));
 	json_decref(o);
 	ck_assert_int_eq(unlink(wire), 0);
 	box_close(b);
@@ -1735,6 +1758,8 @@ make_suite(void)
 	t = tcase_create("requests");
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, capabilities_are_the_default_with_overrides);
+	tcase_add_test(t,
+	    terminals_are_not_offered_behind_a_launcher_with_the_command);
 	tcase_add_test(t, files_are_served_only_when_offered);
 	tcase_add_test(t, offered_files_are_served_below_the_folder_alone);
 	tcase_add_loop_test(t, requests_are_answered_whatever_their_id, 0,

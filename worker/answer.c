@@ -4,7 +4,7 @@
  * is answered at once and exactly once; some agents wait for ever otherwise.
  *
  * Files are served only when they were offered, and only below the session's
- * folder. There are no terminals and no forms.
+ * folder. Terminals are answer_terminal.c's. There are no forms.
  */
 #include <string.h>
 
@@ -113,6 +113,9 @@ answer_request(struct worker *w, const struct envelope *m)
 	else if (w->offers_write &&
 	    strcmp(m->method, "fs/write_text_file") == 0)
 		write_file(w, m);
+	else if (w->offers_terminals &&
+	    strncmp(m->method, "terminal/", 9) == 0)
+		terminal_on_request(w, m);
 	else if (strcmp(m->method, "elicitation/create") == 0)
 		rpc_result(w, m->id, "{\"action\":\"decline\"}");
 	else

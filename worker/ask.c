@@ -158,17 +158,6 @@ worker_expire_permission(struct worker *w, int64_t serial)
 	send_outcome(w, a->id, option_id);
 }
 
-/* Ids are compared as values: 7 is not "7", whatever the spelling. */
-static bool
-same_id(const char *text, const json_t *id)
-{
-	json_t *v = json_loads(text, JSON_DECODE_ANY, NULL);
-	bool same = v != NULL && json_equal(v, id);
-
-	json_decref(v);
-	return same;
-}
-
 bool
 ask_on_withdrawn(struct worker *w, const json_t *request_id)
 {
@@ -178,7 +167,7 @@ ask_on_withdrawn(struct worker *w, const json_t *request_id)
 		return false;
 	LIST_EACH(pos, tmp, &w->asks) {
 		a = LIST_ITEM(pos, struct ask, node);
-		if (!a->is_open || !same_id(a->id, request_id))
+		if (!a->is_open || !rpc_is_id(a->id, request_id))
 			continue;
 		settle(w, a, NULL, "cancelled");
 		rpc_error(w, a->id, -32800, "Request cancelled");

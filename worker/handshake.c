@@ -33,7 +33,11 @@ read_overrides(struct worker *w)
 	return NULL;
 }
 
-/* What is offered to the agent: the default, overridden member by member. */
+/*
+ * What is offered to the agent: the default, overridden member by member.
+ * Agents run their commands by themselves, be terminals offered or not, so
+ * the default offers none.
+ */
 static json_t *
 offer(struct worker *w)
 {
@@ -46,14 +50,16 @@ offer(struct worker *w)
 	if (overrides != NULL)
 		json_object_update_recursive(o, overrides);
 	json_decref(overrides);
-	if (json_is_true(json_object_get(o, "terminal"))) {
-		log_warning(w->label, "client_capabilities: terminal is not "
-		    "supported and not offered");
+	if (!w->can_run_more &&
+	    json_is_true(json_object_get(o, "terminal"))) {
+		log_warning(w->label, "its launcher takes the whole {command}: "
+		    "terminals cannot be run behind it and are not offered");
 		json_object_set_new(o, "terminal", json_false());
 	}
 	fs = json_object_get(o, "fs");
 	w->offers_read = json_is_true(json_object_get(fs, "readTextFile"));
 	w->offers_write = json_is_true(json_object_get(fs, "writeTextFile"));
+	w->offers_terminals = json_is_true(json_object_get(o, "terminal"));
 	return o;
 }
 

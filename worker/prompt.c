@@ -43,6 +43,7 @@ worker_prompt(struct worker *w, int64_t turn, const char *preface,
 
 	MUST(w->state == WORKER_IDLE && !w->turn.is_open);
 	tool_calls_reset(w->tools);
+	terminals_forget(w->terminals);
 	w->message = (struct message){ 0 };
 	w->turn = (struct turn){ .is_open = true, .serial = turn };
 	w->swallows_past = false;

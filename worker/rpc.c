@@ -202,8 +202,9 @@ on_notification(struct worker *w, const struct envelope *m)
 		else
 			attach_keep(w, m->text, m->text_len);
 	} else if (strcmp(m->method, "$/cancel_request") == 0) {
-		if (!ask_on_withdrawn(w, json_object_get(m->params,
-		    "requestId")))
+		const json_t *id = json_object_get(m->params, "requestId");
+
+		if (!ask_on_withdrawn(w, id) && !terminal_on_withdrawn(w, id))
 			log_debug(w->label, "$/cancel_request names nothing "
 			    "that is open");
 	} else {
@@ -219,6 +220,22 @@ on_request(struct worker *w, const struct envelope *m)
 		ask_on_request(w, m);
 	else
 		answer_request(w, m);
+}
+
+bool
+rpc_has_room(const struct worker *w, size_t n)
+{
+	return io_queued(w) + n <= QUEUE_MAX;
+}
+
+bool
+rpc_is_id(const char *text, const json_t *id)
+{
+	json_t *v = json_loads(text, JSON_DECODE_ANY, NULL);
+	bool same = v != NULL && json_equal(v, id);
+
+	json_decref(v);
+	return same;
 }
 
 /* Answers must not pile up for an agent that does not take them. */

@@ -45,12 +45,22 @@ struct tool_calls {
 	int count;
 	struct agent_tool told;
 	struct call *final;  /* told is its end: its output is still held */
+	void (*fill)(void *ctx, json_t *content); /* or NULL */
+	void *ctx;
 };
 
 struct tool_calls *
 tool_calls_new(void)
 {
 	return xcalloc(1, sizeof(struct tool_calls));
+}
+
+void
+tool_calls_on_final(struct tool_calls *t,
+    void (*fill)(void *ctx, json_t *content), void *ctx)
+{
+	t->fill = fill;
+	t->ctx = ctx;
 }
 
 static void
@@ -203,6 +213,8 @@ tell(struct tool_calls *t, struct call *c, bool is_new)
 	bool final = is_final(c->status);
 
 	t->final = final ? c : NULL;
+	if (final && t->fill && json_is_array(c->content.value))
+		t->fill(t->ctx, c->content.value);
 	t->told = (struct agent_tool){
 		.tool_call_id = c->id,
 		.title = c->title,
@@ -274,7 +286,7 @@ tool_calls_reset(struct tool_calls *t)
 {
 	map_each(&t->calls, free_call, NULL);
 	map_free(&t->calls);
-	*t = (struct tool_calls){ 0 };
+	*t = (struct tool_calls){ .fill = t->fill, .ctx = t->ctx };
 }
 
 void

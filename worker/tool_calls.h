@@ -17,6 +17,12 @@ struct tool_calls;
 
 struct tool_calls *tool_calls_new(void);
 /*
+ * fill may add to the content (a JSON array) of a call that is final, before
+ * it is told.
+ */
+void tool_calls_on_final(struct tool_calls *t,
+    void (*fill)(void *ctx, json_t *content), void *ctx);
+/*
  * Merges a ToolCall or ToolCallUpdate. Returns NULL when it has no toolCallId;
  * else the merged state, valid until the next call.
  */

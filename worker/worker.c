@@ -181,6 +181,7 @@ end_child(struct worker *w, const char *reason, bool at_once)
 	ask_cancel_all(w);
 	worker_set_state(w, WORKER_STOPPING);
 	io_close_stdin(w);
+	terminals_close(w->terminals, at_once);
 	if (at_once)
 		child_kill(w->child);
 	else
@@ -317,6 +318,7 @@ on_exited(struct child *c, void *ctx, const struct child_exit *x)
 
 	(void)c;
 	worker_set_state(w, WORKER_ENDED);
+	terminals_close(w->terminals, true);
 	io_drain(w);
 	ask_cancel_all(w);
 	if (w->end_reason == NULL)
@@ -329,15 +331,24 @@ on_exited(struct child *c, void *ctx, const struct child_exit *x)
 	free(how);
 }
 
+void
+worker_check_gone(struct worker *w)
+{
+	if (!w->is_child_gone || terminals_alive(w->terminals) > 0)
+		return;
+	worker_set_state(w, WORKER_GONE);
+	/* The callback may free it: nothing comes after this. */
+	worker_tell(w, &(struct agent_event){ .type = AGENT_GONE });
+}
+
 static void
 on_gone(struct child *c, void *ctx)
 {
 	struct worker *w = ctx;
 
 	(void)c;
-	worker_set_state(w, WORKER_GONE);
-	/* The callback may free it: nothing comes after this. */
-	worker_tell(w, &(struct agent_event){ .type = AGENT_GONE });
+	w->is_child_gone = true;
+	worker_check_gone(w);
 }
 
 static const struct child_callbacks child_callbacks = {
@@ -396,6 +407,7 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->tools = tool_calls_new();
 	list_init(&w->early);
 	list_init(&w->asks);
+	terminal_init(w, spec);
 	init_timers(w);
 	io_init(w);
 	return w;
@@ -461,6 +473,12 @@ worker_last_active(const struct worker *w)
 	return w->last_active;
 }
 
+bool
+worker_has_terminals(const struct worker *w)
+{
+	return terminals_alive(w->terminals) > 0;
+}
+
 void
 worker_pause(struct worker *w, bool paused)
 {
@@ -490,6 +508,7 @@ worker_kill(struct worker *w, const char *reason)
 		w->was_planned = true;
 		end_child(w, reason, true);
 	} else if (w->state == WORKER_STOPPING) {
+		terminals_close(w->terminals, true);
 		child_kill(w->child);
 	}
 }
@@ -510,6 +529,7 @@ worker_free(struct worker **wp)
 	ev_clear_pending(w->loop, &w->kick);
 	io_free(w);
 	ask_free(w);
+	terminal_free(w);
 	handshake_free(w);
 	attach_free(w);
 	tool_calls_free(&w->tools);

@@ -53,6 +53,8 @@ struct worker_spec {
 	int64_t start_timeout;     /* milliseconds, as all below */
 	int64_t turn_timeout;
 	int64_t cancel_timeout;
+	int64_t launcher_words;    /* so many words of argv are the launcher:
+	                            * its terminals begin with them, too */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,
@@ -72,6 +74,8 @@ int64_t worker_serial(const struct worker *w);
 pid_t worker_pid(const struct worker *w);
 /* When the last byte came from the agent, on base/clock. */
 int64_t worker_last_active(const struct worker *w);
+/* Commands that the agent has in terminals are still running. */
+bool worker_has_terminals(const struct worker *w);
 
 /*
  * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of

@@ -5,7 +5,8 @@
  *   worker.c    the life: states, timers that states imply, start, stop, end
  *   io.c        the pipes
  *   rpc.c       lines to messages, what is sent and what is pending
- *   answer.c    the agent's requests but for permissions
+ *   answer.c    the agent's requests but for permissions and terminals
+ *   answer_terminal.c  terminal/…: the requests, terminals.c does the work
  *   handshake.c initialize
  *   attach.c    session/resume, session/load, session/new
  *   prompt.c    session/prompt, its cancelling and its end
@@ -31,6 +32,7 @@
 #include "base/list.h"
 #include "worker/envelope.h"
 #include "worker/ndjson.h"
+#include "worker/terminals.h"
 #include "worker/tool_calls.h"
 #include "worker/worker.h"
 
@@ -178,10 +180,20 @@ struct worker {
 	struct list asks;        /* struct ask: open, or settled and not told */
 	unsigned open_asks;
 	int64_t last_ask;
+
+	/* terminals */
+	bool can_run_more;       /* other commands behind the launcher */
+	bool offers_terminals;
+	bool is_child_gone;      /* but perhaps not the terminals */
+	struct terminals *terminals;
+	struct list waits;       /* struct wait: terminal/wait_for_exit */
+	unsigned n_waits;
 };
 
 /* worker.c */
 void worker_set_state(struct worker *w, enum worker_state s);
+/* Tells GONE once both the child and its terminals are. */
+void worker_check_gone(struct worker *w);
 void worker_tell(struct worker *w, const struct agent_event *ev);
 /* Has queued things told from the loop, soon. */
 void worker_kick(struct worker *w);
@@ -222,11 +234,22 @@ void rpc_notify(struct worker *w, const char *method, const char *params);
 void rpc_result(struct worker *w, const char *id, const char *result);
 void rpc_error(struct worker *w, const char *id, int code,
     const char *message);
+/* Whether so many bytes more can be queued for an agent that does not read. */
+bool rpc_has_room(const struct worker *w, size_t n);
+/* An id as text and one as a value: 7 is not "7", whatever the spelling. */
+bool rpc_is_id(const char *text, const json_t *id);
 /* JSON text that may have line breaks between its tokens, without them. */
 void rpc_add_json(struct buf *b, const char *json);
 
 /* answer.c */
 void answer_request(struct worker *w, const struct envelope *m);
+
+/* answer_terminal.c */
+void terminal_init(struct worker *w, const struct worker_spec *spec);
+void terminal_on_request(struct worker *w, const struct envelope *m);
+/* The agent withdraws request_id. False: nothing waits by that name. */
+bool terminal_on_withdrawn(struct worker *w, const json_t *request_id);
+void terminal_free(struct worker *w);
 
 /* handshake.c */
 void handshake_initialize(struct worker *w);
