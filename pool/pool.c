@@ -284,6 +284,7 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.start_timeout = p->cfg.start_timeout,
 		.turn_timeout = p->cfg.turn_timeout,
 		.cancel_timeout = p->cfg.cancel_timeout,
+		.silence_timeout = p->cfg.silence_timeout,
 	};
 	int rc;
 

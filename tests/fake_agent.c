@@ -64,7 +64,8 @@
  *           says "[unknown-request CODE]" · request-id FORM: ids of requests
  *           from now on: int zero string huge null missing
  *  state    plan N: N entries · commands NAME… · mode ID · config VALUE ·
- *           usage USED SIZE · info TITLE · notice TEXT
+ *           usage USED SIZE [COST [CURRENCY]]: 0.25 USD, COST is JSON · info
+ *           TITLE · notice TEXT
  *  about    echo-pid "[pid 12]" · echo-session · echo-cwd · echo-turn: "[turn
  *           2]" of this session · echo-mode · echo-config · echo-env NAME:
  *           "[env NAME=value]" or "[env NAME unset]" · echo-blocks: "[blocks
@@ -1169,8 +1170,11 @@ do_usage(char *args)
 {
 	long long used = number(&args, 0), size = number(&args, 100000);
 
+	const char *cost = word(&args), *currency = word(&args);
+
 	update(turn->s, "usage_update", ",\"used\":%d,\"size\":%d,"
-	    "\"cost\":{\"amount\":0.25,\"currency\":\"USD\"}", used, size);
+	    "\"cost\":{\"amount\":%s,\"currency\":%j}", used, size,
+	    *cost ? cost : "0.25", *currency ? currency : "USD");
 }
 
 static void

@@ -194,8 +194,8 @@ START_TEST(rows_of_every_kind_are_stored)
 	record_change(chat, 0, NULL, &change);
 	change.operation = '=';
 	record_change(chat, 0, NULL, &change);
-	record_agent_update(chat, "fake", "usage", "{\"used\":5,\"size\":9,"
-	    "\"cost\":{\"amount\":0.5}}");
+	record_usage(chat, "fake", &(struct usage_row){ .turn = turn,
+	    .turn_cost = 500000000, .context_used = 5, .context_size = 9 });
 	record_agent_update(chat, "fake", "plan", "{\"entries\":[1]}");
 	record_agent_update(chat, "fake", "mode", "{\"modeId\":\"code\"}");
 	record_agent_update(chat, "fake", "commands",

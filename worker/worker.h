@@ -48,6 +48,7 @@ struct worker_spec {
 	int64_t start_timeout;     /* milliseconds, as all below */
 	int64_t turn_timeout;
 	int64_t cancel_timeout;
+	int64_t silence_timeout;   /* 0: none */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,
@@ -71,7 +72,8 @@ int64_t worker_last_active(const struct worker *w);
 /*
  * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of
  * content blocks. turn comes back in AGENT_TURN_DONE. turn_timeout runs from
- * here.
+ * here. silence_timeout runs from the last byte on the agent's stdout, while no
+ * tool call and no permission is open.
  */
 void worker_prompt(struct worker *w, int64_t turn, const char *blocks);
 /*
@@ -92,7 +94,7 @@ void worker_expire_permission(struct worker *w, int64_t serial);
 
 /*
  * Stops reading from the agent (back-pressure) or goes on. While paused, the
- * turn and cancel timers stand still.
+ * turn, silence and cancel timers stand still.
  */
 void worker_pause(struct worker *w, bool paused);
 /*
