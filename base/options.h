@@ -25,6 +25,7 @@ struct options {
 	int64_t idle_timeout;    /* this and all below: milliseconds */
 	int64_t start_timeout;
 	int64_t turn_timeout;
+	int64_t silence_timeout; /* 0: never */
 	int64_t cancel_timeout;
 	int64_t permission_timeout;
 	int64_t drain_timeout;

@@ -224,6 +224,14 @@ free_seat(struct seat *s)
 	free(s);
 }
 
+/* It waits for a turn, and nothing that it has begun still runs. */
+static bool
+is_idle(const struct seat *s)
+{
+	return !s->is_held && seat_is_ready(s) &&
+	    !worker_has_terminals(s->worker);
+}
+
 /* The idle one that was used least recently. */
 static struct seat *
 evictable(const struct pool *p)
@@ -231,7 +239,7 @@ evictable(const struct pool *p)
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (!s->is_held && seat_is_ready(s))
+		if (is_idle(s))
 			return s;
 	}
 	return NULL;
@@ -289,6 +297,7 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.turn_timeout = p->cfg.turn_timeout,
 		.cancel_timeout = p->cfg.cancel_timeout,
 		.launcher_words = spec->launcher_words,
+		.silence_timeout = p->cfg.silence_timeout,
 	};
 	int rc;
 
@@ -391,7 +400,7 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		    p->cfg.idle_timeout;
 		int64_t active;
 
-		if (s->is_held || !seat_is_ready(s))
+		if (!is_idle(s))
 			continue;
 		/* updates that still flow keep it warm */
 		active = worker_last_active(s->worker);

@@ -33,6 +33,7 @@ struct pool_config {
 	int64_t start_timeout;
 	int64_t turn_timeout;
 	int64_t cancel_timeout;
+	int64_t silence_timeout; /* 0: none */
 	struct restart_policy restart;
 };
 

@@ -130,9 +130,19 @@ struct reattachment {
 void record_reattached(struct chat_log *log, int64_t turn,
     const char *agent, const struct reattachment *how);
 /* Takes what the agent session keeps of an update out of its payload: plan,
- * commands, mode, config, usage (offers, plan, mode_id, cost, context_*). */
+ * commands, mode, config (offers, plan, mode_id, model). */
 void record_agent_update(struct chat_log *log, const char *agent,
     const char *kind, const char *payload);
+
+struct usage_row {
+	int64_t turn;             /* 0: none; its cost is not known then */
+	int64_t turn_cost;        /* so far, in billionths of USD; -1 unknown */
+	int64_t context_used, context_size; /* -1 unknown */
+};
+/* The turn's cost, which the agent session's sum follows, also when the turn
+ * is over; and how full the context is. */
+void record_usage(struct chat_log *log, const char *agent,
+    const struct usage_row *row);
 
 void record_execution_start(struct chat_log *log, int64_t execution,
     const char *agent, int64_t pid, int64_t spawn_ms, const char *origin);

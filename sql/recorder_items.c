@@ -441,6 +441,25 @@ record_agent_update(struct chat_log *log, const char *agent,
 }
 
 void
+record_usage(struct chat_log *log, const char *agent,
+    const struct usage_row *row)
+{
+	struct item *it;
+
+	if (log->is_fenced || (row->turn_cost < 0 && row->context_used < 0 &&
+	    row->context_size < 0))
+		return;
+	it = statement(log->r, log, "usage");
+	add(it, log->chat);
+	add(it, agent);
+	add_int(it, row->turn);
+	add_known(it, row->turn_cost, 0);
+	add_known(it, row->context_used, 0);
+	add_known(it, row->context_size, 0);
+	item_queue(log->r, it, true);
+}
+
+void
 record_execution_start(struct chat_log *log, int64_t execution,
     const char *agent, int64_t pid, int64_t spawn_ms, const char *origin)
 {

@@ -162,7 +162,7 @@ comment on view hearth.crashes is
 
 create or replace view hearth.usage_by_agent with (security_invoker) as
 select agent, coalesce(t.chats, 0) as chats, coalesce(t.turns, 0) as turns,
-		t.input_tokens, t.output_tokens, coalesce(t.cost, g.cost) as cost
+		t.input_tokens, t.output_tokens, coalesce(g.cost, t.cost) as cost
 	from (select x.agent, count(distinct x.chat_id) as chats,
 				count(*) as turns, sum(x.input_tokens) as input_tokens,
 				sum(x.output_tokens) as output_tokens,
@@ -172,12 +172,12 @@ select agent, coalesce(t.chats, 0) as chats, coalesce(t.turns, 0) as turns,
 			from hearth.agent_sessions x group by x.agent) g using (agent)
 	order by agent;
 comment on view hearth.usage_by_agent is
-	'Per agent since ever: turns, tokens, and what its sessions cost';
+	'Per agent since ever: turns, tokens, and what its sessions cost in USD';
 
 create or replace view hearth.usage_by_chat with (security_invoker) as
 select c.id as chat_id, left(c.title, 20) as title,
 		coalesce(t.turns, 0) as turns, t.input_tokens, t.output_tokens,
-		coalesce(t.cost, g.cost) as cost
+		coalesce(g.cost, t.cost) as cost
 	from hearth.chats c
 		left join (select x.chat_id, count(*) as turns,
 				sum(x.input_tokens) as input_tokens,
@@ -189,7 +189,7 @@ select c.id as chat_id, left(c.title, 20) as title,
 			on g.chat_id = c.id
 	order by c.created_at;
 comment on view hearth.usage_by_chat is
-	'Per chat since ever: turns, tokens, and what its agents'' sessions cost';
+	'Per chat since ever: turns, tokens, and what its agents'' sessions cost in USD';
 
 create or replace view hearth.warnings with (security_invoker) as
 select w.subject, w.agent, hearth.brief(now() - w.since) as since,

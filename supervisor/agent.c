@@ -88,12 +88,23 @@ static bool
 is_kept(const char *kind)
 {
 	static const char *const kinds[] = { "plan", "commands", "mode",
-		"config", "usage" };
+		"config" };
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(kinds[i], kind) == 0)
 			return true;
 	return false;
+}
+
+static void
+usage(struct place *p, const struct agent_usage *u)
+{
+	record_usage(p->chat->log, p->agent, &(struct usage_row){
+		.turn = u->turn,
+		.turn_cost = u->turn_cost,
+		.context_used = u->context_used,
+		.context_size = u->context_size,
+	});
 }
 
 static void
@@ -108,6 +119,8 @@ update(struct place *p, const struct agent_event *ev)
 	if (is_kept(ev->update.kind))
 		record_agent_update(p->chat->log, p->agent, ev->update.kind,
 		    ev->update.payload);
+	if (ev->update.usage)
+		usage(p, ev->update.usage);
 }
 
 static void

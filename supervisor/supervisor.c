@@ -27,6 +27,7 @@ pool_config_of(const struct options *opt)
 		.start_timeout = opt->start_timeout,
 		.turn_timeout = opt->turn_timeout,
 		.cancel_timeout = opt->cancel_timeout,
+		.silence_timeout = opt->silence_timeout,
 		.restart = { opt->crash_limit, opt->crash_window },
 	};
 }

@@ -47,6 +47,21 @@ START_TEST(a_turn_over_its_limit_that_ignores_the_cancel_is_killed)
 }
 END_TEST
 
+START_TEST(a_turn_in_silence_fails_and_names_the_limit)
+{
+	int64_t turn, next;
+
+	start("silence_timeout=400ms", "cancel_timeout=2s", NULL);
+	turn = submit(chat, "fake", "say x; hang");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "silence_timeout");
+	check_has(turn_of(turn, "error"), "silence_timeout (400 ms)");
+	next = complete(chat, "fake", "echo-turn; tool-start t execute make; "
+	    "sleep 900; tool-end t");
+	ck_assert_str_eq(text_of(next), "[turn 2]");
+}
+END_TEST
+
 static void
 check_start_timeout(const char *option)
 {
@@ -284,6 +299,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, a_turn_over_its_limit_fails_and_names_it);
 	tcase_add_test(tc,
 	    a_turn_over_its_limit_that_ignores_the_cancel_is_killed);
+	tcase_add_test(tc, a_turn_in_silence_fails_and_names_the_limit);
 	tcase_add_test(tc, an_agent_that_never_initializes_fails_its_turn);
 	tcase_add_test(tc, an_agent_that_never_opens_a_session_fails_its_turn);
 	tcase_add_test(tc, an_idle_child_is_retired_and_the_next_turn_is_cold);

@@ -48,6 +48,35 @@ START_TEST(they_are_not_offered_by_default)
 }
 END_TEST
 
+/* What it runs there would go with it. */
+START_TEST(a_child_with_a_running_terminal_is_not_idle)
+{
+	pid_t agent, server;
+	int64_t turn;
+
+	prepare();
+	sql("update hearth.agents set client_capabilities = "
+	    "'{\"terminal\": true}'");
+	start("idle_timeout=100ms", NULL);
+	complete(chat, "fake", "terminal echo $$ > server\\; exec sleep 60");
+	server = pid_of("server");
+	agent = agent_pid(chat, "fake");
+	/* ten chances to be retired */
+	add_agent("other", NULL);
+	for (int i = 0; i < 5; i++) {
+		complete(chat, "other", "sleep 10");
+		wait_value("closed", LIMIT, "select status "
+		    "from hearth.agent_sessions where pid is null");
+	}
+	ck_assert_int_eq(agent_pid(chat, "fake"), agent);
+	check_true(!is_gone(server));
+	turn = complete(chat, "fake", "terminal-release");
+	ck_assert_str_eq(turn_of(turn, "warm"), "true");
+	wait_gone(server, LIMIT);
+	wait_gone(agent, LIMIT);
+}
+END_TEST
+
 START_TEST(a_command_runs_and_tells_its_end)
 {
 	int64_t turn;
@@ -329,6 +358,7 @@ static void
 add_tests(TCase *tc)
 {
 	tcase_add_test(tc, they_are_not_offered_by_default);
+	tcase_add_test(tc, a_child_with_a_running_terminal_is_not_idle);
 	tcase_add_test(tc, a_command_runs_and_tells_its_end);
 	tcase_add_test(tc, args_env_and_cwd_are_the_agents_and_its_own);
 	tcase_add_test(tc, a_program_that_is_missing_says_so);

@@ -76,7 +76,8 @@
  *           [N]: "[release ok]" · terminal-embed ID STATUS [N]: an update of
  *           a tool call with the terminal as its content
  *  state    plan N: N entries · commands NAME… · mode ID · config VALUE ·
- *           usage USED SIZE · info TITLE · notice TEXT
+ *           usage USED SIZE [COST [CURRENCY]]: 0.25 USD, COST is JSON · info
+ *           TITLE · notice TEXT
  *  about    echo-pid "[pid 12]" · echo-session · echo-cwd · echo-turn: "[turn
  *           2]" of this session · echo-mode · echo-config · echo-env NAME:
  *           "[env NAME=value]" or "[env NAME unset]" · echo-blocks: "[blocks
@@ -1334,8 +1335,11 @@ do_usage(char *args)
 {
 	long long used = number(&args, 0), size = number(&args, 100000);
 
+	const char *cost = word(&args), *currency = word(&args);
+
 	update(turn->s, "usage_update", ",\"used\":%d,\"size\":%d,"
-	    "\"cost\":{\"amount\":0.25,\"currency\":\"USD\"}", used, size);
+	    "\"cost\":{\"amount\":%s,\"currency\":%j}", used, size,
+	    *cost ? cost : "0.25", *currency ? currency : "USD");
 }
 
 static void

@@ -17,7 +17,7 @@
 
 static const char *const keys[] = {
 	"database", "state_dir", "node_name", "max_agents", "idle_timeout",
-	"start_timeout", "turn_timeout", "cancel_timeout",
+	"start_timeout", "turn_timeout", "silence_timeout", "cancel_timeout",
 	"permission_timeout", "drain_timeout", "crash_limit",
 	"flush_interval", "project_roots", "log_level", "log_format",
 };
@@ -36,6 +36,7 @@ START_TEST(defaults_are_those_of_the_contract)
 	ck_assert_int_eq(o.idle_timeout, 30 * 60 * 1000);
 	ck_assert_int_eq(o.start_timeout, 60 * 1000);
 	ck_assert_int_eq(o.turn_timeout, 60 * 60 * 1000);
+	ck_assert_int_eq(o.silence_timeout, 15 * 60 * 1000);
 	ck_assert_int_eq(o.cancel_timeout, 10 * 1000);
 	ck_assert_int_eq(o.permission_timeout, 15 * 60 * 1000);
 	ck_assert_int_eq(o.drain_timeout, 30 * 1000);
@@ -76,6 +77,7 @@ static const struct {
 	  "\"99999999999999999999h\" is not a duration like 20ms, 30s, 15min "
 	  "or 1h" },
 	{ "flush_interval=0ms", NULL },
+	{ "silence_timeout=0ms", NULL },
 	{ "max_agents=1", NULL },
 	{ "max_agents=0",
 	  "-o: max_agents: 0 is out of range (1 to 100000)" },

@@ -194,8 +194,13 @@ START_TEST(rows_of_every_kind_are_stored)
 	record_change(chat, 0, NULL, &change);
 	change.operation = '=';
 	record_change(chat, 0, NULL, &change);
-	record_agent_update(chat, "fake", "usage", "{\"used\":5,\"size\":9,"
-	    "\"cost\":{\"amount\":0.5}}");
+	/* The turn's cost so far: told again, it adds nothing to the sum. */
+	for (int i = 0; i < 3; i++)
+		record_usage(chat, "fake", &(struct usage_row){ .turn = turn,
+		    .turn_cost = i == 0 ? 200000000 : 500000000,
+		    .context_used = i == 2 ? -1 : 5, .context_size = 9 });
+	record_usage(chat, "fake", &(struct usage_row){ .turn = turn + 1000,
+	    .turn_cost = 7, .context_used = -1, .context_size = -1 });
 	record_agent_update(chat, "fake", "plan", "{\"entries\":[1]}");
 	record_agent_update(chat, "fake", "mode", "{\"modeId\":\"code\"}");
 	record_agent_update(chat, "fake", "commands",
@@ -218,8 +223,8 @@ START_TEST(rows_of_every_kind_are_stored)
 	ck_assert_str_eq(pg_value(pg, "select concat_ws(' ', status, option_id,"
 	    " answered_by) from hearth.permission_requests"),
 	    "answered yes ann");
-	ck_assert_str_eq(pg_value(pg, "select status from hearth.turns"),
-	    "waiting_permission");
+	ck_assert_str_eq(pg_value(pg, "select status || cost from "
+	    "hearth.turns"), "waiting_permission0.5");
 	ck_assert_str_eq(pg_value(pg, "select path || branch from "
 	    "hearth.worktrees"), "/whearth/1");
 	ck_assert_str_eq(pg_value(pg, "select string_agg(file_path || ' ' || "

@@ -316,6 +316,7 @@ box_new(const char *arg, ...)
 		.start_timeout = 20000,
 		.turn_timeout = 60000,
 		.cancel_timeout = 10000,
+		.silence_timeout = 60000,
 	};
 	b->fds = count_fds();
 	b->loop = ev_loop_new(EVFLAG_AUTO);
@@ -1255,6 +1256,113 @@ START_TEST(turn_timeout_kills_who_does_not_cancel)
 }
 END_TEST
 
+START_TEST(silence_cancels_and_names_itself)
+{
+	struct box *b = box_new(NULL);
+
+	b->spec.silence_timeout = 300;
+	box_ready(b);
+	box_prompt(b, 1, "say x;hang");
+	box_done(b, 1);
+	ck_assert_str_eq(b->done_code, "silence_timeout");
+	HAS(b->done_error, "silence_timeout (300 ms)");
+	HAS(b->done_error, "said nothing");
+	ck_assert_str_eq(b->stop_reason, "cancelled");
+	ck_assert(!b->done.done.was_cancelled);
+	ck_assert_int_eq(worker_state(b->w), WORKER_IDLE);
+	/* The next one has all of its time again. */
+	box_prompt(b, 2, "sleep 100;say y");
+	box_done(b, 2);
+	ck_assert_str_eq(b->stop_reason, "end_turn");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(silence_kills_who_does_not_cancel)
+{
+	struct box *b = box_new("--no-eof", "--ignore-term", NULL);
+
+	b->spec.silence_timeout = 200;
+	b->spec.cancel_timeout = 200;
+	box_ready(b);
+	box_prompt(b, 1, "on-cancel never;hang");
+	WAIT_FOR(b, b->count[AGENT_ENDED] == 1);
+	ck_assert_str_eq(b->done_code, "silence_timeout");
+	HAS(b->done_error, "cancel_timeout (200 ms)");
+	ck_assert_str_eq(b->end_reason, "silence_timeout");
+	ck_assert_int_eq(b->ended.ended.term_signal, SIGKILL);
+	box_close(b);
+}
+END_TEST
+
+/* Each is longer than the limit as a whole, and never silent for so long. */
+static const char *const not_silent[] = {
+	"count 12 100",
+	"tool-start t execute make;sleep 1200;tool-end t;say x",
+	"tool-start t read x;tool-update t in_progress;sleep 1200;tool-end t",
+};
+
+START_TEST(who_speaks_or_uses_a_tool_is_not_silent)
+{
+	struct box *b = box_new(NULL);
+
+	b->spec.silence_timeout = 600;
+	box_ready(b);
+	box_prompt(b, 1, not_silent[_i]);
+	box_done(b, 1);
+	ck_assert_ptr_null(b->done_code);
+	ck_assert_str_eq(b->stop_reason, "end_turn");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(silence_after_a_tool_is_silence)
+{
+	struct box *b = box_new(NULL);
+
+	b->spec.silence_timeout = 300;
+	box_ready(b);
+	box_prompt(b, 1, "tool-start t execute make;sleep 500;tool-end t;hang");
+	box_done(b, 1);
+	ck_assert_str_eq(b->done_code, "silence_timeout");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(no_limit_of_silence_is_none)
+{
+	struct box *b = box_new(NULL);
+
+	b->spec.silence_timeout = 0;
+	box_ready(b);
+	box_prompt(b, 1, "sleep 300;say x");
+	box_done(b, 1);
+	ck_assert_str_eq(b->stop_reason, "end_turn");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(a_pause_is_no_silence)
+{
+	struct box *b = box_new(NULL);
+	int64_t begin;
+
+	b->spec.silence_timeout = 1000;
+	box_ready(b);
+	box_prompt(b, 1, "sleep 300;say x;hang");
+	WAIT_FOR(b, b->text.len > 0);
+	OUTSIDE(worker_pause(b->w, true));
+	run_ms(b, 1500);
+	ck_assert_int_eq(worker_state(b->w), WORKER_PROMPTING);
+	begin = clock_ms();
+	OUTSIDE(worker_pause(b->w, false));
+	box_done(b, 1);
+	ck_assert_str_eq(b->done_code, "silence_timeout");
+	ck_assert_int_ge(clock_ms() - begin, 800);
+	box_close(b);
+}
+END_TEST
+
 START_TEST(pause_stops_reading_and_the_turn_timer)
 {
 	struct box *b = box_new(NULL);
@@ -1295,6 +1403,33 @@ START_TEST(paused_turn_keeps_what_was_left_of_its_time)
 END_TEST
 
 /* ---- permissions ---- */
+
+/* It names no tool call: only the question is open. */
+#define QUESTION "raw {\"jsonrpc\":\"2.0\",\"id\":77,\"method\":" \
+	"\"session/request_permission\",\"params\":{\"sessionId\":\"@S@\"," \
+	"\"toolCall\":{\"toolCallId\":\"q\",\"status\":\"completed\"}," \
+	"\"options\":[{\"optionId\":\"a\",\"name\":\"A\"," \
+	"\"kind\":\"reject_once\"}]}};hang"
+
+START_TEST(who_waits_for_a_permission_is_not_silent)
+{
+	struct box *b = box_new(NULL);
+	int64_t answered;
+
+	b->spec.silence_timeout = 500;
+	box_ready(b);
+	box_prompt(b, 1, QUESTION);
+	WAIT_FOR(b, b->count[AGENT_PERMISSION] == 1);
+	run_ms(b, 1200);
+	ck_assert_int_eq(worker_state(b->w), WORKER_PROMPTING);
+	answered = clock_ms();
+	OUTSIDE(worker_expire_permission(b->w, b->asks[0]));
+	box_done(b, 1);
+	ck_assert_str_eq(b->done_code, "silence_timeout");
+	ck_assert_int_ge(clock_ms() - answered, 450);
+	box_close(b);
+}
+END_TEST
 
 static struct box *
 box_asking(const char *script)
@@ -1797,6 +1932,13 @@ make_suite(void)
 	tcase_add_test(t, cancel_that_is_never_answered_ends_the_agent);
 	tcase_add_test(t, turn_timeout_cancels_and_names_itself);
 	tcase_add_test(t, turn_timeout_kills_who_does_not_cancel);
+	tcase_add_test(t, silence_cancels_and_names_itself);
+	tcase_add_test(t, silence_kills_who_does_not_cancel);
+	tcase_add_loop_test(t, who_speaks_or_uses_a_tool_is_not_silent, 0,
+	    sizeof not_silent / sizeof *not_silent);
+	tcase_add_test(t, silence_after_a_tool_is_silence);
+	tcase_add_test(t, no_limit_of_silence_is_none);
+	tcase_add_test(t, a_pause_is_no_silence);
 	tcase_add_test(t, pause_stops_reading_and_the_turn_timer);
 	tcase_add_test(t, paused_turn_keeps_what_was_left_of_its_time);
 	suite_add_tcase(s, t);
@@ -1805,6 +1947,7 @@ make_suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, permission_is_asked_and_answered_once);
 	tcase_add_test(t, expired_permission_is_rejected);
+	tcase_add_test(t, who_waits_for_a_permission_is_not_silent);
 	tcase_add_loop_test(t, policy_answers_at_once, 0, N(policy_cases));
 	tcase_add_test(t, cancel_settles_open_permissions);
 	tcase_add_test(t, two_parallel_permissions_are_told_apart);

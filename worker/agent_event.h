@@ -44,6 +44,14 @@ struct agent_tool {
 	const char *locations;
 };
 
+/* What a usage_update says; -1 unknown. */
+struct agent_usage {
+	int64_t turn;           /* the last prompt's turn, 0: none yet */
+	int64_t context_used;   /* tokens; not what was billed */
+	int64_t context_size;
+	int64_t turn_cost;      /* of that turn so far, in billionths of USD */
+};
+
 struct agent_event {
 	enum agent_event_type type;
 	union {
@@ -78,6 +86,7 @@ struct agent_event {
 			size_t len;
 			bool repaired;
 			const struct agent_tool *tool; /* tool_call, tool_update */
+			const struct agent_usage *usage; /* usage */
 		} update;
 		struct {
 			int64_t serial;         /* names it for worker_answer…() */
@@ -103,7 +112,8 @@ struct agent_event {
 			const char *stop_reason;
 			/*
 			 * NULL: the prompt was answered with a stop reason.
-			 * "turn_timeout" "cancel_timeout" "agent_crashed"
+			 * "turn_timeout" "silence_timeout" "cancel_timeout"
+			 * "agent_crashed"
 			 * "auth_required" "agent_error" "protocol_error"
 			 */
 			const char *error_code;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "worker/worker_private.h"
 
@@ -131,6 +132,7 @@ on_ended(void *ctx, const char *terminal, const struct terminal_end *end)
 			continue;
 		send_status(w, wait->id, end);
 		free_wait(w, wait);
+		w->excused_until = clock_ms();
 	}
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "worker/permission.h"
 #include "worker/worker_private.h"
@@ -66,6 +67,7 @@ settle(struct worker *w, struct ask *a, const char *option_id,
 	a->option_id = xstrdup(option_id);
 	a->status = status;
 	w->open_asks--;
+	w->excused_until = clock_ms();
 	worker_kick(w);
 }
 

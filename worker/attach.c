@@ -108,6 +108,7 @@ reopen(struct worker *w, enum request_kind kind)
 {
 	set_session_id(w, w->known_session);
 	w->is_reopening = true;
+	w->cost.told = -1;
 	w->swallows_past = kind == REQUEST_LOAD_SESSION;
 	send_opening(w, kind);
 }
@@ -146,6 +147,7 @@ open_new(struct worker *w, const char *why)
 	if (w->is_reopening) /* what came was about the old one */
 		drop_early(w);
 	w->is_reopening = w->swallows_past = false;
+	w->cost.told = 0;
 	set_session_id(w, NULL);
 	send_opening(w, REQUEST_NEW_SESSION);
 }

@@ -13,11 +13,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "worker/worker_private.h"
-
-#define TOKENS_MAX 1e12 /* more is nonsense */
 
 /* blocks with the preface in front. */
 static void
@@ -47,6 +46,8 @@ worker_prompt(struct worker *w, int64_t turn, const char *preface,
 	w->message = (struct message){ 0 };
 	w->turn = (struct turn){ .is_open = true, .serial = turn };
 	w->swallows_past = false;
+	cost_meter_begin_turn(&w->cost);
+	w->excused_until = clock_ms();
 	worker_set_state(w, WORKER_PROMPTING);
 	buf_adds(&b, "{\"sessionId\":");
 	buf_json(&b, w->session_id, w->session_id_len);
@@ -82,16 +83,67 @@ worker_cancel(struct worker *w)
 	ask_cancel_all(w);
 }
 
-void
-prompt_on_timeout(struct worker *w)
+/* The limit that the turn broke. */
+static const char *
+limit_code(const struct worker *w)
 {
-	log_warning(w->label, "turn %lld: turn_timeout (%s); cancelling",
-	    (long long)w->turn.serial, duration_text(w->turn_timeout));
+	return w->turn.was_silent ? "silence_timeout" : "turn_timeout";
+}
+
+/* "turn_timeout (1 h): the turn took longer" and what became of it. */
+static char *
+limit_error(const struct worker *w, const char *end)
+{
+	return xasprintf("%s (%s): %s%s", limit_code(w),
+	    duration_text(w->turn.was_silent ? w->silence_timeout :
+	    w->turn_timeout), w->turn.was_silent ?
+	    "the agent said nothing for so long" : "the turn took longer",
+	    end);
+}
+
+static void
+cancel_for_limit(struct worker *w)
+{
+	char *error = limit_error(w, "; cancelling");
+
+	log_warning(w->label, "turn %lld: %s", (long long)w->turn.serial,
+	    error);
+	free(error);
 	w->turn.timed_out = true;
 	worker_set_state(w, WORKER_CANCELLING);
 	send_cancel(w);
 	ask_cancel_all(w);
 	ask_tell_settled(w);
+}
+
+void
+prompt_on_timeout(struct worker *w)
+{
+	cancel_for_limit(w);
+}
+
+/* A tool may be silent for long, and so may a person who is asked. */
+static bool
+may_be_silent(const struct worker *w)
+{
+	return w->open_asks > 0 || w->n_waits > 0 ||
+	    tool_calls_open(w->tools) > 0;
+}
+
+int64_t
+prompt_on_silence(struct worker *w)
+{
+	int64_t since = w->last_active > w->excused_until ? w->last_active :
+	    w->excused_until;
+	int64_t left = since + w->silence_timeout - clock_ms();
+
+	if (may_be_silent(w))
+		return w->silence_timeout;
+	if (left > 0)
+		return left;
+	w->turn.was_silent = true;
+	cancel_for_limit(w);
+	return 0;
 }
 
 static void
@@ -110,19 +162,19 @@ cancel_again(struct worker *w)
 bool
 prompt_on_cancel_timeout(struct worker *w)
 {
-	char *error;
+	char *error, *end;
 
 	if (!w->turn.cancelled_twice) {
 		cancel_again(w);
 		return true;
 	}
 	if (w->turn.timed_out) {
-		error = xasprintf("turn_timeout (%s): the turn took longer, "
-		    "and the agent did not end it within cancel_timeout (%s) "
-		    "either, so it was killed",
-		    duration_text(w->turn_timeout),
+		end = xasprintf(", and the agent did not end the turn within "
+		    "cancel_timeout (%s) either, so it was killed",
 		    duration_text(w->cancel_timeout));
-		worker_give_up(w, "turn_timeout", "turn_timeout", error, true);
+		error = limit_error(w, end);
+		worker_give_up(w, limit_code(w), limit_code(w), error, true);
+		free(end);
 	} else {
 		error = xasprintf("cancel_timeout (%s): the agent did not end "
 		    "the turn that was cancelled, so it was stopped",
@@ -167,60 +219,6 @@ prompt_fail(struct worker *w, const char *code, const char *error)
 	finish(w, &ev);
 }
 
-/* A count of tokens; -1 for whatever can't be one. */
-static int64_t
-read_count(const json_t *o, const char *member)
-{
-	const json_t *v = json_object_get(o, member);
-	double d = json_is_number(v) ? json_number_value(v) : -1;
-
-	return d >= 0 && d <= TOKENS_MAX ? (int64_t)d : -1;
-}
-
-static int64_t
-add_count(int64_t sum, int64_t more)
-{
-	return sum >= 0 && more > 0 ? sum + more : sum;
-}
-
-/*
- * Cached and thought tokens are counted beside input and output, unless the
- * total shows that they are within.
- */
-static void
-read_usage(const json_t *usage, struct agent_event *ev)
-{
-	int64_t in = read_count(usage, "inputTokens");
-	int64_t out = read_count(usage, "outputTokens");
-	int64_t total = read_count(usage, "totalTokens");
-
-	ev->done.input_tokens = in;
-	ev->done.output_tokens = out;
-	if (total >= 0 && in >= 0 && out >= 0 && total == in + out)
-		return;
-	in = add_count(in, read_count(usage, "cachedReadTokens"));
-	ev->done.input_tokens = add_count(in,
-	    read_count(usage, "cachedWriteTokens"));
-	ev->done.output_tokens = add_count(out,
-	    read_count(usage, "thoughtTokens"));
-}
-
-static void
-read_tokens(const json_t *result, struct agent_event *ev)
-{
-	const json_t *usage = json_object_get(result, "usage");
-	const json_t *quota = json_object_get(json_object_get(
-	    json_object_get(result, "_meta"), "quota"), "token_count");
-
-	ev->done.input_tokens = ev->done.output_tokens = -1;
-	if (json_is_object(usage)) {
-		read_usage(usage, ev);
-	} else if (json_is_object(quota)) {
-		ev->done.input_tokens = read_count(quota, "input_tokens");
-		ev->done.output_tokens = read_count(quota, "output_tokens");
-	}
-}
-
 static const char *
 read_stop_reason(struct worker *w, const json_t *result)
 {
@@ -252,13 +250,16 @@ void
 prompt_on_answer(struct worker *w, const struct envelope *m)
 {
 	struct agent_event ev = { 0 };
+	struct usage usage;
 	bool is_auth = false, cancelled;
 	char *error = NULL;
 
 	if (!w->turn.is_open)
 		return;
 	cancelled = w->turn.was_cancelled || w->turn.timed_out;
-	read_tokens(m->result, &ev);
+	usage = usage_of_answer(m->result);
+	ev.done.input_tokens = usage.input_tokens;
+	ev.done.output_tokens = usage.output_tokens;
 	if (m->error == NULL) {
 		ev.done.stop_reason = read_stop_reason(w, m->result);
 	} else if (cancelled && envelope_is_abort(m)) {
@@ -270,9 +271,8 @@ prompt_on_answer(struct worker *w, const struct envelope *m)
 	}
 	if (w->turn.timed_out) {
 		free(error);
-		error = xasprintf("turn_timeout (%s): the turn took longer and "
-		    "was cancelled", duration_text(w->turn_timeout));
-		ev.done.error_code = "turn_timeout";
+		error = limit_error(w, " and was cancelled");
+		ev.done.error_code = limit_code(w);
 	}
 	ev.done.error = error;
 	finish(w, &ev);

@@ -138,8 +138,8 @@ update_merge_tool(struct worker *w, json_t *tool)
 }
 
 static void
-tell_update(struct worker *w, const struct envelope *m, const char *kind,
-    const struct agent_tool *tool)
+tell_update_with(struct worker *w, const struct envelope *m, const char *kind,
+    const struct agent_tool *tool, const struct agent_usage *usage)
 {
 	/* m->update points into m->text, which holds more after it: end it
 	 * there for the callback, so that it can be used as a string. */
@@ -155,9 +155,32 @@ tell_update(struct worker *w, const struct envelope *m, const char *kind,
 			.len = m->update_len,
 			.repaired = m->repaired,
 			.tool = tool,
+			.usage = usage,
 		},
 	});
 	*end = saved;
+}
+
+static void
+tell_update(struct worker *w, const struct envelope *m, const char *kind,
+    const struct agent_tool *tool)
+{
+	tell_update_with(w, m, kind, tool, NULL);
+}
+
+static void
+on_usage(struct worker *w, const struct envelope *m, const json_t *update)
+{
+	struct usage_report r = usage_of_update(update);
+
+	cost_meter_tell(&w->cost, r.cost);
+	tell_update_with(w, m, "usage", NULL, &(struct agent_usage){
+		.turn = w->turn.serial,
+		.context_used = r.context_used,
+		.context_size = r.context_size,
+		.turn_cost = w->turn.serial != 0 && r.cost >= 0 ?
+		    w->cost.turn : -1,
+	});
 }
 
 static void
@@ -241,6 +264,8 @@ on_update(struct worker *w, const struct envelope *m, json_t *update)
 		kind = find_kind(tag);
 		if (strncmp(kind, "tool_", 5) == 0)
 			on_tool(w, m, update, kind);
+		else if (strcmp(kind, "usage") == 0)
+			on_usage(w, m, update);
 		else
 			tell_update(w, m, kind, NULL);
 	}

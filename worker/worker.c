@@ -95,6 +95,8 @@ sync_limits(struct worker *w)
 	    w->turn_timeout);
 	want_limit(w, &w->cancel_limit, w->state == WORKER_CANCELLING,
 	    w->cancel_timeout / 2);
+	want_limit(w, &w->silence_limit, w->state == WORKER_PROMPTING &&
+	    w->silence_timeout > 0, w->silence_timeout);
 	if (!worker_is_live(w)) {
 		ev_timer_stop(w->loop, &w->grace);
 		ev_timer_stop(w->loop, &w->quiet);
@@ -171,6 +173,21 @@ on_cancel_limit(struct ev_loop *loop, ev_timer *t, int revents)
 	if (prompt_on_cancel_timeout(w))
 		set_limit(w, &w->cancel_limit,
 		    w->cancel_timeout - w->cancel_timeout / 2);
+}
+
+/* Not begun anew with every byte: it looks when the last one came. */
+static void
+on_silence_limit(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct worker *w = t->data;
+	int64_t left;
+
+	(void)loop;
+	(void)revents;
+	w->silence_limit.is_set = false;
+	left = prompt_on_silence(w);
+	if (left > 0)
+		set_limit(w, &w->silence_limit, left);
 }
 
 /* The child is on its way out; events are the caller's. */
@@ -372,12 +389,16 @@ init_timers(struct worker *w)
 	ev_init(&w->start_limit.timer, on_start_limit);
 	ev_init(&w->turn_limit.timer, on_turn_limit);
 	ev_init(&w->cancel_limit.timer, on_cancel_limit);
+	ev_init(&w->silence_limit.timer, on_silence_limit);
+	/* What the agent has said by now is read first. */
+	ev_set_priority(&w->silence_limit.timer, EV_MINPRI);
 	ev_init(&w->grace, on_grace);
 	ev_init(&w->quiet, on_quiet);
 	ev_init(&w->kick, on_kick);
 	w->start_limit.timer.data = w;
 	w->turn_limit.timer.data = w;
 	w->cancel_limit.timer.data = w;
+	w->silence_limit.timer.data = w;
 	w->grace.data = w;
 	w->quiet.data = w;
 	w->kick.data = w;
@@ -402,6 +423,7 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->start_timeout = spec->start_timeout;
 	w->turn_timeout = spec->turn_timeout;
 	w->cancel_timeout = spec->cancel_timeout;
+	w->silence_timeout = spec->silence_timeout;
 	w->loop = loop;
 	w->state = WORKER_STARTING;
 	w->tools = tool_calls_new();
@@ -479,6 +501,24 @@ worker_has_terminals(const struct worker *w)
 	return terminals_alive(w->terminals) > 0;
 }
 
+/* The time of a pause is none of the agent's silence. */
+static void
+note_pause(struct worker *w)
+{
+	int64_t now = clock_ms(), since = w->last_active;
+
+	if (w->is_paused) {
+		w->paused_at = now;
+		return;
+	}
+	if (w->excused_until > since)
+		since = w->excused_until;
+	/* What was excused while paused leaves nothing to add. */
+	if (since > w->paused_at)
+		since = w->paused_at;
+	w->excused_until = since + (now - w->paused_at);
+}
+
 void
 worker_pause(struct worker *w, bool paused)
 {
@@ -489,6 +529,8 @@ worker_pause(struct worker *w, bool paused)
 	freeze_limit(w, &w->start_limit, paused);
 	freeze_limit(w, &w->turn_limit, paused);
 	freeze_limit(w, &w->cancel_limit, paused);
+	freeze_limit(w, &w->silence_limit, paused);
+	note_pause(w);
 	io_pause(w);
 }
 
@@ -524,6 +566,7 @@ worker_free(struct worker **wp)
 	clear_limit(w, &w->start_limit);
 	clear_limit(w, &w->turn_limit);
 	clear_limit(w, &w->cancel_limit);
+	clear_limit(w, &w->silence_limit);
 	ev_timer_stop(w->loop, &w->grace);
 	ev_timer_stop(w->loop, &w->quiet);
 	ev_clear_pending(w->loop, &w->kick);

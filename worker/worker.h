@@ -55,6 +55,7 @@ struct worker_spec {
 	int64_t cancel_timeout;
 	int64_t launcher_words;    /* so many words of argv are the launcher:
 	                            * its terminals begin with them, too */
+	int64_t silence_timeout;   /* 0: none */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,
@@ -80,7 +81,9 @@ bool worker_has_terminals(const struct worker *w);
 /*
  * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of
  * content blocks; preface, if not NULL, a text that goes before them as a block
- * of its own. turn comes back in AGENT_TURN_DONE. turn_timeout runs from here.
+ * of its own. turn comes back in AGENT_TURN_DONE. turn_timeout runs from here,
+ * silence_timeout runs from the last byte on the agent's stdout, while no
+ * tool call, no permission and no terminal is waited for.
  */
 void worker_prompt(struct worker *w, int64_t turn, const char *preface,
     const char *blocks);
@@ -102,7 +105,7 @@ void worker_expire_permission(struct worker *w, int64_t serial);
 
 /*
  * Stops reading from the agent (back-pressure) or goes on. While paused, the
- * turn and cancel timers stand still.
+ * turn, silence and cancel timers stand still.
  */
 void worker_pause(struct worker *w, bool paused);
 /*

@@ -34,6 +34,7 @@
 #include "worker/ndjson.h"
 #include "worker/terminals.h"
 #include "worker/tool_calls.h"
+#include "worker/usage.h"
 #include "worker/worker.h"
 
 struct ring;
@@ -65,7 +66,9 @@ struct pending {
 struct turn {
 	bool is_open;
 	bool was_cancelled;   /* by worker_cancel() */
-	bool timed_out;       /* turn_timeout sent the cancel */
+	bool timed_out;       /* turn_timeout or silence_timeout sent the
+	                       * cancel */
+	bool was_silent;      /* it was silence_timeout */
 	bool cancelled_twice; /* the ladder's second step was taken */
 	bool has_output;
 	bool used_tool;
@@ -104,6 +107,7 @@ struct worker {
 	int64_t start_timeout;
 	int64_t turn_timeout;
 	int64_t cancel_timeout;
+	int64_t silence_timeout; /* 0: none */
 	worker_event_fn *on_event;
 	void *ctx;
 	struct ev_loop *loop;
@@ -114,6 +118,7 @@ struct worker {
 	struct limit start_limit;
 	struct limit turn_limit;
 	struct limit cancel_limit;
+	struct limit silence_limit;
 	ev_timer grace;          /* a pipe was closed: wait for the exit */
 	ev_timer quiet;          /* after session/load: is the replay over? */
 	ev_timer kick;           /* never runs: fed to tell queued things */
@@ -127,6 +132,8 @@ struct worker {
 	int64_t opened_at;       /* when a session was asked for */
 	int64_t initialize_ms;
 	int64_t last_active;
+	int64_t excused_until;   /* before, nobody waited for the agent's word */
+	int64_t paused_at;
 
 	/* pipes */
 	ev_io in_watcher;
@@ -173,6 +180,7 @@ struct worker {
 	struct turn turn;
 	struct message message;
 	struct tool_calls *tools;
+	struct cost_meter cost;
 	struct buf text;         /* the chunk at hand, reused */
 	struct buf message_id;
 
@@ -278,6 +286,8 @@ void prompt_on_answer(struct worker *w, const struct envelope *m);
 /* Ends the turn in flight without an answer. */
 void prompt_fail(struct worker *w, const char *code, const char *error);
 void prompt_on_timeout(struct worker *w);
+/* How long the agent may still be silent, in ms; 0: the turn was cancelled. */
+int64_t prompt_on_silence(struct worker *w);
 /* True: another step was taken, wait as long again. */
 bool prompt_on_cancel_timeout(struct worker *w);
 

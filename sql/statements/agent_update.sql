@@ -19,15 +19,6 @@ update hearth.agent_sessions a set
 	model = case when $3::text = 'config' then coalesce(
 		jsonb_path_query_first(u.p,
 			'$.configOptions[*] ? (@.category == "model").currentValue')
-			#>> '{}', a.model) else a.model end,
-	context_used = case when $3::text = 'usage'
-			and jsonb_typeof(u.p -> 'used') = 'number'
-		then (u.p -> 'used')::bigint else a.context_used end,
-	context_size = case when $3::text = 'usage'
-			and jsonb_typeof(u.p -> 'size') = 'number'
-		then (u.p -> 'size')::bigint else a.context_size end,
-	cost = case when $3::text = 'usage'
-			and jsonb_typeof(u.p #> '{cost,amount}') = 'number'
-		then (u.p #> '{cost,amount}')::numeric else a.cost end
+			#>> '{}', a.model) else a.model end
 from (select $4::jsonb as p) u
 where a.chat_id = $1::uuid and a.agent = $2::text

@@ -63,13 +63,14 @@ insert into hearth.agent_sessions (chat_id, agent, session_id, pid, status,
 		now() + interval '40 s', 5, 'exit code 3');
 insert into hearth.turns (chat_id, session_id, agent, prompt, status,
 	execution_id, warm, queued_at, started_at, first_event_at, ended_at,
-	input_tokens, output_tokens, suspicious, error, error_code)
+	input_tokens, output_tokens, cost, suspicious, error, error_code)
 select pg_temp.id(11), pg_temp.id(1), 'qwen', '[]'::jsonb, 'completed', 1, n > 1,
 		now(), now(), now() + n * interval '10 ms',
-		now() + n * interval '1 s', 100, 10, n = 3, null, null
+		now() + n * interval '1 s', 100, 10, n * 0.1, n = 3, null,
+		null
 	from generate_series(1, 3) n
 union all select pg_temp.id(12), pg_temp.id(1), 'qwen', '[]', 'failed', 3,
-		false, now(), null, null, now(), null, null, false,
+		false, now(), null, null, now(), null, null, null, false,
 		E'agent exited\nwith code 3', 'agent_crashed';
 
 select results_eq('select agent, status, pid, age, idle, turns
@@ -86,6 +87,8 @@ select results_eq('table hearth.warm_hit_rate', $$ values ('qwen', 4::bigint,
 select results_eq('select how from hearth.crashes order by execution',
 	$$ values ('exit code 3'), ('SIGKILL') $$,
 	'crashes has no child that was stopped');
+-- Of the 1.5 that the sessions cost, 0.6 are their turns'; the rest is older than
+-- the costs of turns.
 select results_eq('table hearth.usage_by_agent', $$ values ('qwen', 2::bigint,
 	4::bigint, 300::numeric, 30::numeric, 1.5) $$, 'usage_by_agent');
 select results_eq($$ select turns, input_tokens, output_tokens, cost
