@@ -292,6 +292,7 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.mcp_servers = spec->mcp_servers,
 		.known_session = spec->known_session,
 		.may_replace = spec->may_replace,
+		.wanted = spec->wanted,
 		.permission_mode = permission_mode_of(spec->permission_mode),
 		.start_timeout = p->cfg.start_timeout,
 		.turn_timeout = p->cfg.turn_timeout,
@@ -612,6 +613,13 @@ const char *
 seat_lost_reason(const struct seat *s)
 {
 	return s->lost_reason;
+}
+
+int
+seat_configure(struct seat *s, const struct agent_setting *setting,
+    struct err *e)
+{
+	return worker_configure(s->worker, setting, e);
 }
 
 void

@@ -62,6 +62,7 @@ struct seat_spec {
 	const char *mcp_servers;   /* JSON or NULL */
 	const char *known_session; /* as in worker/worker.h */
 	bool may_replace;
+	const char *wanted;        /* likewise */
 	const char *permission_mode; /* ask allow deny */
 	int64_t idle_timeout;      /* -1: the pool's */
 	bool is_paused;            /* as by pool_pause_chat() */
@@ -122,6 +123,10 @@ bool seat_is_fresh(const struct seat *s);
  * prompt; else NULL. */
 const char *seat_lost_reason(const struct seat *s);
 
+/* As worker_configure(); the seat must be ready, and with 1 is not until
+ * AGENT_CONFIGURED. */
+int seat_configure(struct seat *s, const struct agent_setting *setting,
+    struct err *e);
 /* preface: text that goes before the blocks, or NULL. */
 void seat_prompt(struct seat *s, int64_t turn, const char *preface,
     const char *blocks);

@@ -107,6 +107,7 @@ struct claimed_turn {
 	const char *known_session; /* what the agent called the conversation when
 	                            * it had a child last, or NULL */
 	bool may_replace;          /* it failed to reopen that the last time */
+	const char *wanted;        /* settings, see agent_sessions; or NULL */
 	int64_t launcher_words;    /* how many of command are the launcher's */
 };
 
@@ -182,6 +183,8 @@ struct command {
 	int64_t execution_id;      /* answer_permission: who asked … */
 	int64_t serial;            /* … and which request of it */
 	const char *option_id;
+	const char *mode_id;       /* set_mode */
+	const char *option, *value; /* set_config_option: its id, JSON */
 };
 /* Takes the pending ones (they become 'running'); each is ended with
  * record_command(). */

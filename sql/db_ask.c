@@ -205,6 +205,9 @@ fill_command(const PGresult *res, int i, struct command *c)
 		.execution_id = result_int8(res, i, "execution_id"),
 		.serial = result_int8(res, i, "serial"),
 		.option_id = result_text(res, i, "option_id"),
+		.mode_id = result_text(res, i, "mode_id"),
+		.option = result_text(res, i, "option"),
+		.value = result_text(res, i, "value"),
 	};
 }
 

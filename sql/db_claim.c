@@ -97,6 +97,7 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->idle_timeout = result_int8(res, 0, "idle_timeout");
 	t->config_hash = result_text(res, 0, "config_hash");
 	t->known_session = result_text(res, 0, "known_session");
+	t->wanted = result_text(res, 0, "wanted");
 	t->may_replace = result_bool(res, 0, "may_replace");
 	t->launcher_words = result_int8(res, 0, "launcher_words");
 }

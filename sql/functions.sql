@@ -491,7 +491,7 @@ begin
 	return turn;
 end $$;
 comment on function hearth.submit(uuid, text, text, jsonb, text, text, text, text, text) is
-	'Queues a prompt for an agent in a chat and returns the turn''s id. mode: queue; interrupt (cancels the live turn as replaced and goes before the queued ones); reject (55006 when the chat has an unfinished turn). The same idempotency_key with the same content returns the first turn, with other content 23505. 42704 unknown chat or agent; 55000 closed chat, archived session, disabled agent; 22023 empty prompt, bad blocks or mode; 54000 above 16 MB';
+	'Queues a prompt for an agent in a chat and returns the turn''s id. mode: queue; interrupt (cancels the live turn as replaced and goes before the queued ones); reject (55006 when the chat has an unfinished turn). The same idempotency_key with the same content returns the first turn, with other content 23505. 42704 unknown chat or agent; 55000 closed chat, archived session, disabled agent; 22023 empty prompt, bad blocks or mode; 54000 above 16 MB. model and mode_id are set before the prompt and stay so; the turn fails with error_code unsupported when the agent does not offer them';
 
 create or replace function hearth.same_turn(chat uuid, key text, hash bytea)
 returns bigint language plpgsql
@@ -648,6 +648,53 @@ set search_path = pg_catalog, hearth, pg_temp
 return hearth.request_for_agent('reset_agent', chat, agent, requested_by);
 comment on function hearth.reset_agent(uuid, text, text) is
 	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off and its session: the next turn begins anew. Returns the id in hearth.commands. 42704 unknown chat or agent';
+
+create or replace function hearth.set_mode(chat uuid, agent text,
+	mode_id text, requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	command bigint := request_for_agent('set_mode', chat, agent,
+		requested_by);
+begin
+	if coalesce(set_mode.mode_id, '') = '' then
+		raise exception using errcode = '22023',
+			message = 'no mode was given',
+			hint = 'See offers in hearth.agent_sessions.';
+	end if;
+	update commands c set args = jsonb_build_object(
+			'mode_id', set_mode.mode_id)
+		where c.id = command;
+	return command;
+end $$;
+comment on function hearth.set_mode(uuid, text, text, text) is
+	'Asks the daemon to set the agent''s mode in this chat: at once when it is idle, after its turn when it works, in its next child when it has none; it stays so in later children. Returns the id in hearth.commands, which fails with error_code unsupported when the agent does not offer it. 42704 unknown chat or agent, 22023 no mode';
+
+create or replace function hearth.set_config_option(chat uuid, agent text,
+	option text, value jsonb, requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	command bigint := request_for_agent('set_config_option', chat, agent,
+		requested_by);
+begin
+	if coalesce(set_config_option.option, '') = ''
+		or coalesce(jsonb_typeof(set_config_option.value), '')
+			not in ('string', 'boolean') then
+		raise exception using errcode = '22023',
+			message = 'an option has an id, and a value that is a JSON'
+				' string, true or false',
+			hint = 'See offers -> ''configOptions'' in'
+				' hearth.agent_sessions.';
+	end if;
+	update commands c set args = jsonb_build_object(
+			'option', set_config_option.option,
+			'value', set_config_option.value)
+		where c.id = command;
+	return command;
+end $$;
+comment on function hearth.set_config_option(uuid, text, text, jsonb, text) is
+	'The same as set_mode() for any of the agent''s config options, by its id. 42704 unknown chat or agent, 22023 no option, or a value that is neither string nor boolean';
 
 create or replace function hearth.cancel_unfinished(session uuid, chat uuid,
 	requested_by text)

@@ -102,7 +102,8 @@ void record_turn_end(struct chat_log *log, int64_t turn, const char *agent,
 void record_queued_turn_end(struct chat_log *log, int64_t turn,
     const char *agent, const struct turn_end *end);
 
-/* Upsert of the agent session. NULL or negative members stay as they are. */
+/* Upsert of the agent session. NULL or negative members stay as they are;
+ * agent_session_id "": it has none any more. */
 struct agent_session_row {
 	const char *status;
 	const char *end_reason;
@@ -129,6 +130,13 @@ struct reattachment {
 };
 void record_reattached(struct chat_log *log, int64_t turn,
     const char *agent, const struct reattachment *how);
+/* What the agent session's next child is to have, too; NULL: as it is. */
+struct wanted_setting {
+	const char *model, *mode_id;
+	const char *option, *value; /* JSON */
+};
+void record_wanted(struct chat_log *log, const char *agent,
+    const struct wanted_setting *setting);
 /* Takes what the agent session keeps of an update out of its payload: plan,
  * commands, mode, config (offers, plan, mode_id, model). */
 void record_agent_update(struct chat_log *log, const char *agent,

@@ -407,6 +407,24 @@ record_agent_session(struct chat_log *log, const char *agent,
 }
 
 void
+record_wanted(struct chat_log *log, const char *agent,
+    const struct wanted_setting *setting)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "wanted");
+	add(it, log->chat);
+	add(it, agent);
+	add(it, setting->model);
+	add(it, setting->mode_id);
+	add(it, setting->option);
+	add_json(it, setting->value);
+	item_queue(log->r, it, true);
+}
+
+void
 record_reattached(struct chat_log *log, int64_t turn, const char *agent,
     const struct reattachment *how)
 {

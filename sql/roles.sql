@@ -72,6 +72,8 @@ grant execute on function
 	hearth.follow_up(uuid, text, jsonb, text, text, text, text, text),
 	hearth.cancel(bigint, text),
 	hearth.answer_permission(bigint, text, text),
+	hearth.set_mode(uuid, text, text, text),
+	hearth.set_config_option(uuid, text, text, jsonb, text),
 	hearth.close_agent(uuid, text, text),
 	hearth.reset_agent(uuid, text, text),
 	hearth.close_chat(uuid, text),

@@ -39,6 +39,17 @@ execution_ready(struct place *p, const struct agent_event *ev)
 		.backoff_ms = 0,
 	    });
 	history_note(p->chat, p->turn ? p->turn->id : 0, p->agent, ev);
+	wish_go_on(p->session, p->seat);
+	if (p->turn)
+		turn_advance(p->turn);
+}
+
+static void
+configured(struct place *p, const struct agent_event *ev)
+{
+	if (p->turn && p->turn->state == TURN_STARTING)
+		turn_on_configured(p->turn, ev->configured.error);
+	wish_on_configured(p->session, p->seat, ev->configured.error);
 	if (p->turn)
 		turn_advance(p->turn);
 }
@@ -207,6 +218,7 @@ ended(struct place *p, const struct agent_event *ev)
 	record_execution_end(p->chat->log, seat_execution(p->seat),
 	    ev->ended.exit_code, ev->ended.term_signal, ev->ended.end_reason,
 	    ev->ended.peak_rss_kb, ev->ended.stderr_tail);
+	wish_on_ended(p->session, p->seat);
 	/* a late end never touches the row of a successor */
 	if (pool_find(p->sup->pool, seat_session(p->seat), seat_chat(p->seat),
 	    p->agent))
@@ -238,6 +250,9 @@ handle(struct place *p, const struct agent_event *ev)
 		break;
 	case AGENT_READY:
 		execution_ready(p, ev);
+		break;
+	case AGENT_CONFIGURED:
+		configured(p, ev);
 		break;
 	case AGENT_TEXT:
 		record_text(p->chat->log, p->turn_id, p->agent,

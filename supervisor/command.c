@@ -134,7 +134,8 @@ on_reset_durable(void *ctx)
 	supervisor_look(ctx);
 }
 
-/* An agent session that waits after crashes may start again at once. */
+/* An agent session that waits after crashes may start again at once, with a
+ * conversation that it does not know. */
 static void
 reset_agent(struct supervisor *sup, const struct command *c)
 {
@@ -146,7 +147,8 @@ reset_agent(struct supervisor *sup, const struct command *c)
 
 	pool_reset(sup->pool, c->chat, c->agent);
 	record_agent_session(log, c->agent, &(struct agent_session_row){
-		.pid = -1, .crash_count = 0, .backoff_ms = 0 });
+		.agent_session_id = "", .pid = -1, .crash_count = 0,
+		.backoff_ms = 0 });
 	if (!known)
 		chat_log_close(&log);
 	close_seats(sup, c);
@@ -164,6 +166,8 @@ static const struct {
 	{ "close_chat", close_seats },
 	{ "archive_session", close_seats },
 	{ "reset_agent", reset_agent },
+	{ "set_mode", wish_take },
+	{ "set_config_option", wish_take },
 };
 
 static void

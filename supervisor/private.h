@@ -67,6 +67,7 @@ struct session {
 	struct supervisor *sup;
 	char *id;
 	struct list chats, turns;
+	struct list wishes;         /* commands that wait for an agent */
 	struct working_copy *copy;  /* NULL until the first turn needs it */
 	bool is_copy_made;
 	enum copy_work copy_work;
@@ -130,6 +131,7 @@ struct turn {
 	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
 	char *known_session;        /* to be reopened by a new child */
 	bool may_replace;
+	char *wanted;               /* settings of earlier children */
 	int64_t idle_timeout;
 	int64_t execution;          /* of the seat, or for a new one */
 	bool is_execution_spent;    /* a child has had it */
@@ -137,6 +139,8 @@ struct turn {
 	bool is_tree_taken;         /* before the prompt */
 	char *preface;              /* what its agent has lost, or NULL */
 	bool is_history_read;
+	bool is_configuring;        /* its agent is asked for model and mode */
+	bool is_configured;         /* … and has them */
 	bool is_requeued;           /* its end: not started, queued again */
 	int waits;                  /* callbacks that will come back to it */
 	bool closes_seat;           /* its child is stopped when it has ended */
@@ -209,6 +213,20 @@ void history_note(struct chat *chat, int64_t turn, const char *agent,
 /* True when the agent knows what was said before, or t->preface will tell it;
  * else it is being read, and turn_advance() follows. */
 bool history_is_ready(struct turn *t, const struct seat *seat);
+
+/* supervisor/wish.c */
+/* set_mode, set_config_option. */
+void wish_take(struct supervisor *sup, const struct command *c);
+/* The seat may be ready for what waits for it. */
+void wish_go_on(struct session *s, struct seat *seat);
+void wish_on_configured(struct session *s, struct seat *seat,
+    const char *error);
+void wish_on_ended(struct session *s, const struct seat *seat);
+void wishes_free(struct session *s);
+/* True when the agent has the turn's model and mode; else it is asked for them
+ * and turn_on_configured() follows, or the turn has failed. */
+bool turn_is_configured(struct turn *t, struct seat *seat);
+void turn_on_configured(struct turn *t, const char *error);
 
 /* supervisor/agent.c */
 void agent_on_event(void *ctx, struct seat *seat,

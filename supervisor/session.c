@@ -44,6 +44,7 @@ session_get(struct supervisor *sup, const char *id)
 	s->id = xstrdup(id);
 	list_init(&s->chats);
 	list_init(&s->turns);
+	list_init(&s->wishes);
 	map_set(&sup->sessions, id, s);
 	return s;
 }
@@ -325,6 +326,7 @@ session_free(struct session *s)
 		turn_forget(LIST_ITEM(pos, struct turn, in_session));
 	LIST_EACH(pos, tmp, &s->chats)
 		free_chat(LIST_ITEM(pos, struct chat, in_session));
+	wishes_free(s);
 	working_copy_free(&s->copy);
 	free(s->background_agent);
 	free(s->cancelled);

@@ -113,6 +113,7 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->config_hash = xstrdup(c->config_hash);
 	t->known_session = xstrdup(c->known_session);
 	t->may_replace = c->may_replace;
+	t->wanted = xstrdup(c->wanted);
 	t->idle_timeout = c->idle_timeout;
 	t->execution = c->execution_id;
 	t->is_execution_spent = t->is_recorded_running = c->is_running;
@@ -144,17 +145,13 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 
 	if (c->project_path)
 		prepare_copy(s, c);
-	if (c->model || c->mode_id) {
-		turn_fail(t, "unsupported", "this hearthd cannot set a model "
-		    "or mode for a turn: submit it without model and mode_id");
-		return;
-	}
 	/* clean still, as when it was asked for */
 	if (c->is_running && seat && seat_is_ready(seat) &&
 	    seat_execution(seat) == c->execution_id &&
 	    working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
-		deliver(t, seat);
+		if (turn_is_configured(t, seat))
+			deliver(t, seat);
 		return;
 	}
 	if (t->command)
@@ -196,6 +193,8 @@ leave(struct turn *t)
 		seat_hold(seat, false);
 	if (seat && t->closes_seat)
 		seat_stop(seat, "closed by a user");
+	else if (seat)
+		wish_go_on(t->session, seat);
 	t->waits++;
 	record_barrier(t->session->sup->recorder, on_end_durable, t);
 }
@@ -241,6 +240,7 @@ start_child(struct turn *t)
 		.mcp_servers = t->mcp_servers,
 		.known_session = t->known_session,
 		.may_replace = t->may_replace,
+		.wanted = t->wanted,
 		.permission_mode = t->permission_mode,
 		.idle_timeout = t->idle_timeout,
 		.launcher_words = (int64_t)t->launcher_words,
@@ -370,7 +370,9 @@ usable_seat(struct turn *t)
 {
 	struct seat *seat = seat_of(t);
 
-	if (!seat || strcmp(seat_config_hash(seat), t->config_hash) == 0)
+	/* one that was claimed the short way brought none: it was compared */
+	if (!seat || !t->config_hash ||
+	    strcmp(seat_config_hash(seat), t->config_hash) == 0)
 		return seat;
 	seat_stop(seat, "the agent's configuration has changed");
 	return NULL;
@@ -395,7 +397,8 @@ turn_advance(struct turn *t)
 	if (!copy_is_ready(t) || !copy_tree_before(t))
 		return;
 	seat = usable_seat(t);
-	if (seat && seat_is_ready(seat) && history_is_ready(t, seat))
+	if (seat && seat_is_ready(seat) && history_is_ready(t, seat) &&
+	    turn_is_configured(t, seat))
 		make_running(t, seat);
 	else if (!seat && t->is_execution_spent)
 		turn_requeue(t, AGENT_ENDED_EARLY, 0);
@@ -606,6 +609,7 @@ turn_forget(struct turn *t)
 	free(t->permission_mode);
 	free(t->config_hash);
 	free(t->known_session);
+	free(t->wanted);
 	free(t->preface);
 	free(t->cancelled_by);
 	free(t->cancel_reason);

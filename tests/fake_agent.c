@@ -19,6 +19,8 @@
  *   --update-before-new  one update (text "early") before session/new's answer
  *   --commands           an available_commands_update after session/new, …
  *   --no-offers          no modes, no configOptions
+ *   --legacy-models      models instead of configOptions (session/set_model)
+ *   --no-set             never answers session/set_…
  *   --null-results       null instead of {} wherever ACP allows it
  *   --load  --resume  --close   offers session/load, /resume, /close
  *   --store DIR          sessions outlive the process (a file per session
@@ -175,6 +177,7 @@ static struct {
 	long exit_at_start, exit_at_init, exit_at_new, memory, stderr_flood;
 	long init_error, new_error, session_lost, noise_lines, exit_at_reopen;
 	bool no_init, no_new, no_reopen, noise_glued, update_before_new, commands;
+	bool legacy_models, no_set;
 	bool no_offers, null_results, load, resume, close, no_eof, ignore_term;
 	bool grandchild, setsid_grandchild, crlf, dribble, auth_new;
 	const char *exit_while, *store, *stderr_text, *spawn_log, *wire_log;
@@ -796,11 +799,13 @@ offers_json(const struct session *s)
 
 	if (opt.no_offers)
 		return text_of("");
-	config = config_json(s);
+	config = opt.legacy_models ? text_of("{\"currentModelId\":%j,"
+	    "\"availableModels\":[{\"modelId\":\"small\"},{\"modelId\":"
+	    "\"large\"}]}", s->model) : config_json(s);
 	all = text_of("\"modes\":{\"currentModeId\":%j,\"availableModes\":["
 	    "{\"id\":\"code\",\"name\":\"Code\"},"
-	    "{\"id\":\"ask\",\"name\":\"Ask\"}]},\"configOptions\":%s",
-	    s->mode, config);
+	    "{\"id\":\"ask\",\"name\":\"Ask\"}]},\"%s\":%s",
+	    s->mode, opt.legacy_models ? "models" : "configOptions", config);
 	free(config);
 	return all;
 }
@@ -2152,7 +2157,8 @@ on_set_mode(const char *id, const json_t *params, struct session *s)
 static void
 on_set_config(const char *id, const json_t *params, struct session *s)
 {
-	const char *value = json_string_value(json_object_get(params, "value"));
+	const char *value = json_string_value(json_object_get(params,
+	    opt.legacy_models ? "modelId" : "value"));
 	char *config, *result;
 
 	if (value == NULL || (strcmp(value, "small") != 0 &&
@@ -2161,6 +2167,10 @@ on_set_config(const char *id, const json_t *params, struct session *s)
 		return;
 	}
 	strcpy(s->model, value);
+	if (opt.legacy_models) {
+		answer(id, opt.null_results ? "null" : "{}");
+		return;
+	}
 	config = config_json(s);
 	result = text_of("{\"configOptions\":%s}", config);
 	answer(id, result);
@@ -2178,10 +2188,15 @@ on_session_request(const char *method, const char *id, const json_t *params)
 		answer_error(id, -32602, "no such session");
 	else if (strcmp(method, "session/prompt") == 0)
 		on_prompt(id, params, s);
+	else if (strncmp(method, "session/set_", 12) == 0 && opt.no_set)
+		return;
+	else if (strcmp(method, "session/set_model") == 0 &&
+	    opt.legacy_models)
+		on_set_config(id, params, s);
 	else if (strcmp(method, "session/set_mode") == 0 && !opt.no_offers)
 		on_set_mode(id, params, s);
 	else if (strcmp(method, "session/set_config_option") == 0 &&
-	    !opt.no_offers)
+	    !opt.no_offers && !opt.legacy_models)
 		on_set_config(id, params, s);
 	else if (strcmp(method, "session/close") == 0 && opt.close)
 		answer(id, opt.null_results ? "null" : "{}");
@@ -2324,6 +2339,8 @@ static const struct {
 	{ "--noise-glued", NULL, &opt.noise_glued, NULL },
 	{ "--update-before-new", NULL, &opt.update_before_new, NULL },
 	{ "--commands", NULL, &opt.commands, NULL },
+	{ "--legacy-models", NULL, &opt.legacy_models, NULL },
+	{ "--no-set", NULL, &opt.no_set, NULL },
 	{ "--no-offers", NULL, &opt.no_offers, NULL },
 	{ "--null-results", NULL, &opt.null_results, NULL },
 	{ "--load", NULL, &opt.load, NULL },

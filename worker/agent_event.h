@@ -3,7 +3,8 @@
  * What a worker tells about its agent: one tagged struct, handed up through
  * the pool. Everything in it is borrowed for the callback. JSON stands as
  * text that PostgreSQL's jsonb accepts (valid UTF-8, no U+0000, no lone
- * surrogate, depth at most 512, finite numbers).
+ * surrogate, depth at most 512, finite numbers). And what goes the other way: a
+ * setting.
  */
 #ifndef HEARTH_AGENT_EVENT_H
 #define HEARTH_AGENT_EVENT_H
@@ -13,9 +14,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* What somebody wants of an agent's session; NULL: as it is. */
+struct agent_setting {
+	const char *model, *mode_id;
+	const char *option, *value; /* a config option's id; JSON */
+};
+
 enum agent_event_type {
 	AGENT_SPAWNED,    /* the child runs: spawned */
 	AGENT_READY,      /* initialized and has a session: ready */
+	AGENT_CONFIGURED, /* the settings that were wanted are made, or refused:
+	                   * configured */
 	AGENT_TEXT,       /* streamed text or reasoning: text */
 	AGENT_UPDATE,     /* any other update: update */
 	AGENT_PERMISSION, /* the agent asks, or asked and policy answered:
@@ -71,6 +80,9 @@ struct agent_event {
 			                        * configOptions, agentInfo,
 			                        * agentCapabilities, authMethods */
 		} ready;
+		struct {
+			const char *error;     /* NULL: they are so */
+		} configured;
 		struct {
 			bool reasoning;
 			const char *message_id; /* NULL: the agent gave none */

@@ -180,7 +180,7 @@ copy_members(json_t *to, const json_t *from, const char *const *members)
 }
 
 static char *
-make_offers(struct worker *w)
+make_offers(struct worker *w, const json_t *session)
 {
 	static const char *const of_session[] = { "modes", "models",
 		"configOptions", NULL };
@@ -189,7 +189,7 @@ make_offers(struct worker *w)
 	json_t *o = json_object();
 	char *text;
 
-	copy_members(o, w->session_result, of_session);
+	copy_members(o, session, of_session);
 	copy_members(o, w->init_result, of_agent);
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
@@ -205,14 +205,13 @@ resumed_by(const struct worker *w)
 }
 
 static void
-tell_ready(struct worker *w)
+tell_ready(struct worker *w, const json_t *session)
 {
 	int64_t session_ms = clock_ms() - w->opened_at;
-	char *offers = make_offers(w);
+	char *offers = make_offers(w, session);
 
 	json_decref(w->init_result);
-	json_decref(w->session_result);
-	w->init_result = w->session_result = NULL;
+	w->init_result = NULL;
 	log_info(w->label, "ready in %lld ms%s%s",
 	    (long long)(w->initialize_ms + session_ms),
 	    w->opening == REQUEST_NEW_SESSION ? "" : " by ",
@@ -250,11 +249,18 @@ tell_early(struct worker *w)
 static void
 become_ready(struct worker *w)
 {
+	json_t *session = w->session_result;
+
+	w->session_result = NULL;
 	w->is_ready = true;
 	w->is_reopening = false;
-	worker_set_state(w, WORKER_IDLE);
-	tell_ready(w);
+	settings_of_session(&w->settings, session);
+	worker_set_state(w, configure_is_wanted(w) ? WORKER_CONFIGURING :
+	    WORKER_IDLE);
+	tell_ready(w, session);
+	json_decref(session);
 	tell_early(w);
+	configure_next(w);
 }
 
 static void

@@ -181,6 +181,9 @@ on_response(struct worker *w, const struct envelope *m)
 	case REQUEST_RESUME_SESSION:
 		attach_on_answer(w, m);
 		break;
+	case REQUEST_SETTING:
+		configure_on_answer(w, m);
+		break;
 	case REQUEST_PROMPT:
 		prompt_on_answer(w, m);
 		break;

@@ -262,6 +262,7 @@ on_update(struct worker *w, const struct envelope *m, json_t *update)
 		end_message(w);
 	} else {
 		kind = find_kind(tag);
+		settings_on_update(&w->settings, update);
 		if (strncmp(kind, "tool_", 5) == 0)
 			on_tool(w, m, update, kind);
 		else if (strcmp(kind, "usage") == 0)

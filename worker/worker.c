@@ -89,7 +89,7 @@ want_limit(struct worker *w, struct limit *l, bool wanted, int64_t ms)
 static void
 sync_limits(struct worker *w)
 {
-	want_limit(w, &w->start_limit, w->state <= WORKER_OPENING,
+	want_limit(w, &w->start_limit, w->state <= WORKER_CONFIGURING,
 	    w->start_timeout);
 	want_limit(w, &w->turn_limit, w->state == WORKER_PROMPTING,
 	    w->turn_timeout);
@@ -148,7 +148,10 @@ on_start_limit(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)loop;
 	(void)revents;
 	w->start_limit.is_set = false;
-	handshake_on_timeout(w);
+	if (w->state == WORKER_CONFIGURING)
+		configure_on_timeout(w);
+	else
+		handshake_on_timeout(w);
 }
 
 static void
@@ -223,11 +226,13 @@ void
 worker_give_up(struct worker *w, const char *code, const char *reason,
     const char *error, bool at_once)
 {
+	bool was_starting = w->state <= WORKER_CONFIGURING;
+
 	if (!worker_is_live(w))
 		return;
 	log_warning(w->label, "%s: %s", code, error);
 	end_child(w, reason, at_once);
-	if (!w->is_ready)
+	if (was_starting)
 		tell_failed(w, code, error);
 	else if (w->turn.is_open)
 		prompt_fail(w, code, error);
@@ -428,6 +433,8 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->state = WORKER_STARTING;
 	w->tools = tool_calls_new();
 	list_init(&w->early);
+	list_init(&w->wishes);
+	configure_want(w, spec->wanted);
 	list_init(&w->asks);
 	terminal_init(w, spec);
 	init_timers(w);
@@ -575,6 +582,7 @@ worker_free(struct worker **wp)
 	terminal_free(w);
 	handshake_free(w);
 	attach_free(w);
+	configure_free(w);
 	tool_calls_free(&w->tools);
 	buf_free(&w->text);
 	buf_free(&w->message_id);

@@ -56,6 +56,10 @@ struct worker_spec {
 	int64_t launcher_words;    /* so many words of argv are the launcher:
 	                            * its terminals begin with them, too */
 	int64_t silence_timeout;   /* 0: none */
+	const char *wanted;        /* JSON object of settings (model, mode,
+	                            * options by id) to make so once there is a
+	                            * session, as far as the agent takes them;
+	                            * or NULL */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,
@@ -87,6 +91,13 @@ bool worker_has_terminals(const struct worker *w);
  */
 void worker_prompt(struct worker *w, int64_t turn, const char *preface,
     const char *blocks);
+/*
+ * Makes the settings so; the worker must be IDLE. 0: they are. 1: it is asked for, and
+ * AGENT_CONFIGURED follows within start_timeout; until then the worker is not
+ * IDLE. -1: the agent does not offer one of them.
+ */
+int worker_configure(struct worker *w, const struct agent_setting *s,
+    struct err *e);
 /*
  * Cancels the prompt in flight: session/cancel and "cancelled" for every open
  * permission; at half of cancel_timeout again, with $/cancel_request; at

@@ -9,6 +9,7 @@
  *   answer_terminal.c  terminal/…: the requests, terminals.c does the work
  *   handshake.c initialize
  *   attach.c    session/resume, session/load, session/new
+ *   configure.c session/set_config_option, set_mode, set_model
  *   prompt.c    session/prompt, its cancelling and its end
  *   ask.c       session/request_permission
  *   update.c    session/update
@@ -32,6 +33,7 @@
 #include "base/list.h"
 #include "worker/envelope.h"
 #include "worker/ndjson.h"
+#include "worker/settings.h"
 #include "worker/terminals.h"
 #include "worker/tool_calls.h"
 #include "worker/usage.h"
@@ -52,6 +54,7 @@ enum request_kind {
 	REQUEST_NEW_SESSION,
 	REQUEST_LOAD_SESSION,
 	REQUEST_RESUME_SESSION,
+	REQUEST_SETTING,
 	REQUEST_PROMPT,
 };
 
@@ -176,6 +179,15 @@ struct worker {
 	bool is_replaying;       /* early lines are told now */
 	bool saw_foreign;        /* another session's update was logged */
 
+	/* settings */
+	struct settings settings;
+	struct list wishes;      /* struct wish; the first is being asked for */
+	struct setting_step step;
+	char *config_id;         /* step's */
+	const char *asked;       /* the method that was sent for it */
+	bool tells_refusal;      /* they are worker_configure()'s */
+	char *refusal;
+
 	/* turn */
 	struct turn turn;
 	struct message message;
@@ -280,6 +292,16 @@ bool attach_swallow(struct worker *w, const struct envelope *m);
 void attach_keep(struct worker *w, const char *line, size_t len);
 void attach_on_quiet(struct worker *w);
 void attach_free(struct worker *w);
+
+/* configure.c */
+/* Settings to make so after READY: JSON, or NULL. */
+void configure_want(struct worker *w, const char *wanted);
+bool configure_is_wanted(const struct worker *w);
+/* The next request; or CONFIGURING is over, and told. */
+void configure_next(struct worker *w);
+void configure_on_answer(struct worker *w, const struct envelope *m);
+void configure_on_timeout(struct worker *w);
+void configure_free(struct worker *w);
 
 /* prompt.c */
 void prompt_on_answer(struct worker *w, const struct envelope *m);

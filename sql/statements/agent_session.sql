@@ -1,6 +1,6 @@
 -- Upsert; null stays as it is. offers are merged with those that are known.
 -- $1 age in ms, $2 chat, $3 agent, $4 node, $5 status, $6 end_reason,
--- $7 agent_session_id, $8 resumed_by, $9 offers, $10 config_hash,
+-- $7 agent_session_id ('': none any more), $8 resumed_by, $9 offers, $10 config_hash,
 -- $11 last_error, $12 last_error_code, $13 pid (0: none any more, below: as it
 -- is), $14 crash_count, $15 back-off in ms (likewise)
 with given as (
@@ -34,7 +34,7 @@ on conflict (chat_id, agent) do update set
 	end_reason = case
 		when $5::text in ('warming', 'active', 'idle') then $6::text
 		else coalesce($6::text, a.end_reason) end,
-	agent_session_id = coalesce($7::text, a.agent_session_id),
+	agent_session_id = nullif(coalesce($7::text, a.agent_session_id), ''),
 	resumed_by = coalesce($8::text, a.resumed_by),
 	offers = case when $9::jsonb is null then a.offers
 		else coalesce(a.offers, '{}') || $9::jsonb end,

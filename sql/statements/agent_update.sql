@@ -6,8 +6,9 @@ update hearth.agent_sessions a set
 	offers = case $3::text
 		when 'commands' then coalesce(a.offers, '{}') || jsonb_build_object(
 			'availableCommands', u.p -> 'availableCommands')
-		when 'config' then coalesce(a.offers, '{}') || jsonb_build_object(
-			'configOptions', u.p -> 'configOptions')
+		when 'config' then coalesce(a.offers, '{}') || case
+			when u.p ? 'configOptions' then jsonb_build_object(
+				'configOptions', u.p -> 'configOptions') else '{}' end
 		else a.offers end,
 	mode_id = case $3::text
 		when 'mode' then coalesce(u.p ->> 'currentModeId', u.p ->> 'modeId',
@@ -19,6 +20,6 @@ update hearth.agent_sessions a set
 	model = case when $3::text = 'config' then coalesce(
 		jsonb_path_query_first(u.p,
 			'$.configOptions[*] ? (@.category == "model").currentValue')
-			#>> '{}', a.model) else a.model end
+			#>> '{}', u.p ->> 'currentModelId', a.model) else a.model end
 from (select $4::jsonb as p) u
 where a.chat_id = $1::uuid and a.agent = $2::text

@@ -34,8 +34,10 @@ with mine as (
 	returning c.*
 )
 select c.id, c.kind, c.session_id as session, c.chat_id as chat, c.agent,
-	coalesce(h.last_seq, 0) as chat_last_seq, c.turn_id as turn, t.status as turn_status, c.requested_by,
-	c.args ->> 'reason' as reason, c.args ->> 'option_id' as option_id,
+	coalesce(h.last_seq, 0) as chat_last_seq, c.turn_id as turn,
+	t.status as turn_status, c.requested_by, c.args ->> 'reason' as reason,
+	c.args ->> 'option_id' as option_id, c.args ->> 'mode_id' as mode_id,
+	c.args ->> 'option' as option, (c.args -> 'value')::text as value,
 	q.execution_id, q.serial
 from command c
 	left join hearth.chats h on h.id = c.chat_id

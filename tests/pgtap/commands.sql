@@ -94,6 +94,25 @@ select lives_ok(format('select pg_temp.app(%L)', format(
 	'select hearth.close_agent(%L, %L)', pg_temp.id(11), 'gone')),
 	'an agent that left the registry can still be closed');
 
+-- set_mode, set_config_option
+
+select pg_temp.app(format($$ select hearth.set_mode(%L, 'qwen', 'plan',
+	'ann') $$, pg_temp.id(11))) as id \gset
+select is((select row(c.kind, c.agent, c.requested_by, c.args)::text
+		from hearth.commands c where c.id = :id),
+	'(set_mode,qwen,ann,"{""mode_id"": ""plan""}")',
+	'set_mode asks the daemon');
+select pg_temp.app(format($$ select hearth.set_config_option(%L, 'qwen',
+	'web', 'true') $$, pg_temp.id(11))) as id \gset
+select is((select c.args from hearth.commands c where c.id = :id),
+	'{"value": true, "option": "web"}', 'set_config_option too');
+select pg_temp.fails(format($$ select hearth.set_mode(%L, 'qwen', '') $$,
+	pg_temp.id(11)), '22023', '%offers%', 'set_mode without a mode');
+select pg_temp.fails(format($$ select hearth.set_config_option(%L, 'qwen',
+	'web', %L) $$, pg_temp.id(11), v), '22023', '%offers%',
+	'set_config_option to ' || coalesce(v, 'NULL'))
+	from unnest('{1,null,"[]",NULL}'::text[]) v;
+
 -- close_chat, archive_session
 
 select pg_temp.app(format('select hearth.close_chat(%L)', pg_temp.id(12)))

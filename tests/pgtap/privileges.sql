@@ -14,7 +14,7 @@ insert into roles values ('hearth_app'), ('hearth_admin'), ('hearth_daemon');
 create temp table contract (name text);
 insert into contract values ('add_project'), ('open_session'), ('open_chat'),
 	('rename_session'), ('rename_chat'), ('submit'), ('follow_up'), ('cancel'),
-	('answer_permission'), ('close_agent'), ('reset_agent'), ('close_chat'),
+	('answer_permission'), ('close_agent'), ('reset_agent'), ('set_mode'), ('set_config_option'), ('close_chat'),
 	('archive_session'), ('history'), ('events_since'), ('poll'),
 	('join_chat'), ('leave_chat'), ('schema_version'), ('turn_latency'),
 	('spawn_latency');

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Models, modes and options: set with a turn or by a command, kept for later
+ * children, refused with words where an agent does not offer them.
+ */
+#include "tests/e2e.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define SEAT(columns) "select " columns " from hearth.agent_sessions"
+
+static int64_t
+submit_with(const char *agent, const char *model, const char *mode,
+    const char *script)
+{
+	return number("select hearth.submit('%s', '%s', $$%s$$, model => %s, "
+	    "mode_id => %s)", chat, agent, script, model, mode);
+}
+
+static const char *
+end_of_command(long long command)
+{
+	wait_value("true", LIMIT, "select (ended_at is not null)::text "
+	    "from hearth.commands where id = %lld", command);
+	return value("select concat_ws(' ', status, error_code, error) "
+	    "from hearth.commands where id = %lld", command);
+}
+
+static void
+close_child(const char *agent)
+{
+	sql("select hearth.close_agent('%s', '%s')", chat, agent);
+	wait_value("closed", LIMIT, "select status "
+	    "from hearth.agent_sessions where pid is null and agent = '%s'",
+	    agent);
+}
+
+START_TEST(a_turn_gets_the_model_and_mode_it_asks_for)
+{
+	int64_t turn;
+
+	start(NULL);
+	/* cold */
+	turn = submit_with("fake", "'large'", "'ask'",
+	    "echo-config;echo-mode");
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "[config large][mode ask]");
+	check_value("large ask", SEAT("model || ' ' || mode_id"));
+	check_value("large", SEAT("offers #>> "
+	    "'{configOptions,0,currentValue}'"));
+	/* warm, by the short way */
+	turn = submit_with("fake", "'small'", "null", "echo-config;echo-mode");
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "warm"), "true");
+	ck_assert_str_eq(text_of(turn), "[config small][mode ask]");
+	check_value("small", SEAT("model"));
+	/* as it is */
+	turn = complete(chat, "fake", "echo-config;echo-mode");
+	ck_assert_str_eq(text_of(turn), "[config small][mode ask]");
+	/* and in the next child */
+	close_child("fake");
+	turn = complete(chat, "fake", "echo-config;echo-mode");
+	ck_assert_str_eq(text_of(turn), "[config small][mode ask]");
+	check_value("{\"mode\": \"ask\", \"model\": \"small\"}",
+	    SEAT("wanted::text"));
+	check_value("2", "select count(*) from hearth.events "
+	    "where kind = 'turn_started' and payload ->> 'model' is not null");
+}
+END_TEST
+
+START_TEST(what_an_agent_does_not_offer_fails_the_turn)
+{
+	int64_t turn;
+
+	start(NULL);
+	for (int i = 0; i < 2; i++) { /* cold, warm */
+		turn = submit_with("fake", "'huge'", "null", "say x");
+		wait_turn(turn, "failed", LIMIT);
+		ck_assert_str_eq(turn_of(turn, "error_code"), "unsupported");
+		check_has(turn_of(turn, "error"),
+		    "no model \"huge\"; it has: small, large");
+		turn = complete(chat, "fake", "echo-config");
+		ck_assert_str_eq(text_of(turn), "[config small]");
+	}
+	add_agent("plain", "--no-offers", NULL);
+	turn = submit_with("plain", "null", "'ask'", "say x");
+	wait_turn(turn, "failed", LIMIT);
+	check_has(turn_of(turn, "error"), "offers no choice of mode");
+	check_value("0", "select count(*) from hearth.agent_sessions "
+	    "where wanted is not null");
+}
+END_TEST
+
+START_TEST(a_command_sets_an_idle_agents_mode_at_once)
+{
+	int64_t turn;
+
+	start(NULL);
+	complete(chat, "fake", "say x");
+	ck_assert_str_eq(end_of_command(number("select "
+	    "hearth.set_mode('%s', 'fake', 'ask')", chat)), "done");
+	check_value("ask", SEAT("mode_id"));
+	ck_assert_str_eq(end_of_command(number("select "
+	    "hearth.set_config_option('%s', 'fake', 'model', '\"large\"')",
+	    chat)), "done");
+	check_value("large", SEAT("model"));
+	check_has(end_of_command(number("select "
+	    "hearth.set_mode('%s', 'fake', 'fly')", chat)),
+	    "failed unsupported the agent has no mode \"fly\"");
+	turn = complete(chat, "fake", "echo-config;echo-mode");
+	ck_assert_str_eq(text_of(turn), "[config large][mode ask]");
+	ck_assert_str_eq(turn_of(turn, "warm"), "true");
+	/* each change is said once */
+	check_value("config mode", "select string_agg(kind, ' ' order by kind) "
+	    "from hearth.events where kind in ('config', 'mode')");
+}
+END_TEST
+
+START_TEST(a_command_waits_for_the_end_of_a_turn)
+{
+	long long command;
+	int64_t turn, next;
+
+	start(NULL);
+	turn = submit(chat, "fake", "say begun;sleep 300;echo-mode");
+	wait_text(turn, "begun");
+	command = number("select hearth.set_mode('%s', 'fake', 'ask')", chat);
+	next = submit(chat, "fake", "echo-mode");
+	ck_assert_str_eq(end_of_command(command), "done");
+	wait_turn(next, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "begun[mode code]");
+	ck_assert_str_eq(text_of(next), "[mode ask]");
+}
+END_TEST
+
+START_TEST(what_is_set_without_a_child_holds_for_the_first)
+{
+	int64_t turn;
+
+	start(NULL);
+	ck_assert_str_eq(end_of_command(number("select "
+	    "hearth.set_config_option('%s', 'fake', 'model', '\"large\"')",
+	    chat)), "done");
+	/* and what it does not take stays as it is */
+	ck_assert_str_eq(end_of_command(number("select "
+	    "hearth.set_mode('%s', 'fake', 'fly')", chat)), "done");
+	turn = complete(chat, "fake", "echo-config;echo-mode");
+	ck_assert_str_eq(text_of(turn), "[config large][mode code]");
+	wait_log("what was set before is not set: the agent has no mode");
+}
+END_TEST
+
+START_TEST(old_models_are_set_the_old_way)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("old", "--legacy-models", NULL);
+	turn = submit_with("old", "'large'", "null", "echo-config");
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "[config large]");
+	check_value("large", SEAT("model"));
+}
+END_TEST
+
+START_TEST(an_agent_that_does_not_answer_fails_the_turn)
+{
+	int64_t turn;
+
+	start("start_timeout=700ms", NULL);
+	add_agent("deaf", "--no-set", NULL);
+	turn = submit_with("deaf", "'large'", "null", "say x");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "start_timeout");
+	check_has(turn_of(turn, "error"),
+	    "no answer to session/set_config_option");
+	complete(chat, "deaf", "say y");
+}
+END_TEST
+
+START_TEST(a_reset_agent_begins_anew)
+{
+	const char *store = keep(xasprintf("%s/sessions", folder));
+	int64_t turn;
+
+	start(NULL);
+	shell("mkdir -p -m 0777 '%s'", store);
+	add_agent("keeper", "--store", store, "--resume", NULL);
+	complete(chat, "keeper", "say one");
+	sql("select hearth.reset_agent('%s', 'keeper')", chat);
+	wait_value("closed", LIMIT, SEAT("status") " where pid is null");
+	turn = complete(chat, "keeper", "echo-turn;echo-blocks");
+	ck_assert_str_eq(text_of(turn), "[turn 1][blocks 1]");
+	check_value("new", SEAT("resumed_by"));
+}
+END_TEST
+
+static void
+add(TCase *tc)
+{
+	tcase_add_test(tc, a_turn_gets_the_model_and_mode_it_asks_for);
+	tcase_add_test(tc, what_an_agent_does_not_offer_fails_the_turn);
+	tcase_add_test(tc, a_command_sets_an_idle_agents_mode_at_once);
+	tcase_add_test(tc, a_command_waits_for_the_end_of_a_turn);
+	tcase_add_test(tc, what_is_set_without_a_child_holds_for_the_first);
+	tcase_add_test(tc, old_models_are_set_the_old_way);
+	tcase_add_test(tc, an_agent_that_does_not_answer_fails_the_turn);
+	tcase_add_test(tc, a_reset_agent_begins_anew);
+}
+
+int
+main(void)
+{
+	return e2e_main("settings", add);
+}
