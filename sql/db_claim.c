@@ -96,6 +96,7 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->permission_mode = result_text(res, 0, "permission_mode");
 	t->idle_timeout = result_int8(res, 0, "idle_timeout");
 	t->config_hash = result_text(res, 0, "config_hash");
+	t->tenant = result_text(res, 0, "tenant");
 }
 
 static void

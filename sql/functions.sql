@@ -633,6 +633,19 @@ end $$;
 comment on function hearth.answer_permission(bigint, text, text) is
 	'Answers an agent''s question with one of its options. The first answer wins: true; a later one, or one to a question that has ended, returns false. 42704 unknown request, 22023 no such option';
 
+create or replace function hearth.permission_rules_changed()
+returns trigger language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+begin
+	perform pg_notify('hearth_work', '{"rules":true}');
+	return null;
+end $$;
+comment on function hearth.permission_rules_changed() is
+	'Tells every node to read the permission rules again';
+create or replace trigger permission_rules_changed
+	after insert or update or delete or truncate on hearth.permission_rules
+	for each statement execute function hearth.permission_rules_changed();
+
 create or replace function hearth.close_agent(chat uuid, agent text,
 	requested_by text default null)
 returns bigint language sql security definer

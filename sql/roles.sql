@@ -40,7 +40,8 @@ grant select on
 	hearth.turn_latency, hearth.spawn_latency, hearth.warm_hit_rate,
 	hearth.crashes, hearth.usage_by_agent, hearth.usage_by_chat,
 	hearth.warnings, hearth.files_changed, hearth.pending_review,
-	hearth.node_status, hearth.worktree_status
+	hearth.node_status, hearth.worktree_status,
+	hearth.permission_rules
 	to hearth_app;
 grant select (name, tenant, title, enabled, paused, warm, spares,
 	permission_mode, idle_timeout, created_at) on hearth.agents to hearth_app;
@@ -86,6 +87,8 @@ grant execute on function hearth.add_project(text, text) to hearth_admin;
 grant insert, update, delete on hearth.agents, hearth.projects
 	to hearth_admin;
 grant usage on sequence hearth.projects_id_seq to hearth_admin;
+grant insert, update, delete on hearth.permission_rules to hearth_admin;
+grant usage on sequence hearth.permission_rules_id_seq to hearth_admin;
 
 -- The daemon
 

@@ -111,6 +111,8 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->permission_mode = xstrdup(c->permission_mode);
 	t->config_hash = xstrdup(c->config_hash);
 	t->idle_timeout = c->idle_timeout;
+	t->project_id = c->project_id;
+	t->tenant = xstrdup(c->tenant);
 	t->execution = c->execution_id;
 	t->is_execution_spent = t->is_recorded_running = c->is_running;
 	list_init(&t->asks);
@@ -224,6 +226,8 @@ start_child(struct turn *t)
 		.mcp_servers = t->mcp_servers,
 		.permission_mode = t->permission_mode,
 		.idle_timeout = t->idle_timeout,
+		.project_id = t->project_id,
+		.tenant = t->tenant,
 	};
 	struct seat *seat;
 	struct err e;
@@ -584,6 +588,7 @@ turn_forget(struct turn *t)
 	free(t->config_hash);
 	free(t->cancelled_by);
 	free(t->cancel_reason);
+	free(t->tenant);
 	free(t->outcome.stop_reason);
 	free(t->outcome.error_code);
 	free(t->outcome.error);

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "worker/agent_event.h"
+#include "worker/permission_rules.h"
 
 struct ev_loop;
 struct worker;
@@ -48,6 +49,9 @@ struct worker_spec {
 	int64_t start_timeout;     /* milliseconds, as all below */
 	int64_t turn_timeout;
 	int64_t cancel_timeout;
+	const struct permission_rules *rules; /* before permission_mode;
+	                            * borrowed, may change; NULL: none */
+	struct permission_scope scope; /* which of them hold */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,

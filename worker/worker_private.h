@@ -165,6 +165,10 @@ struct worker {
 	struct list asks;        /* struct ask: open, or settled and not told */
 	unsigned open_asks;
 	int64_t last_ask;
+	const struct permission_rules *rules; /* the owner's, or NULL */
+	char *tenant, *agent;    /* which of them hold */
+	int64_t project_id;
+	char *real_cwd;          /* cwd without symbolic links, or NULL */
 };
 
 /* worker.c */

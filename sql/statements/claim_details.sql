@@ -14,7 +14,8 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	coalesce((extract(epoch from a.idle_timeout) * 1000)::bigint, -1)
 		as idle_timeout,
 	md5(concat(a.command, a.env, a.mcp_servers, a.launcher,
-		a.client_capabilities, a.permission_mode)) as config_hash
+		a.client_capabilities, a.permission_mode)) as config_hash,
+	s.tenant
 from hearth.turns t
 	join hearth.chats c on c.id = t.chat_id
 	join hearth.sessions s on s.id = t.session_id
