@@ -6,8 +6,8 @@
 --
 --   hearth_app     applications: the functions, and reading. Of agents it sees
 --                  no command, launcher, env and mcp_servers.
---   hearth_admin   also edits the registry and the projects, which is to run
---                  code as the user of hearthd.
+--   hearth_admin   also edits the registry, the projects and the permission
+--                  rules, which is to run code as the user of hearthd.
 --   hearth_daemon  what hearthd's statements need: it reads everything,
 --                  inserts and updates, and deletes nothing.
 
