@@ -5,8 +5,9 @@
  * A request is answered exactly once: by a rule or policy at once, by a
  * person, by expiry, or "cancelled" when the turn is cancelled or ends, when
  * the agent withdraws it, or when the agent goes away.
- * AGENT_PERMISSION_SETTLED follows for each that was told as open; since the answer may come from outside the
- * loop, a settled request stays in the list until ask_tell_settled().
+ * AGENT_PERMISSION_SETTLED follows for each that was told as open; since the
+ * answer may come from outside the loop, a settled request stays in the list
+ * until ask_tell_settled().
  *
  * Which rule decides says permission_rules.c; options are chosen by
  * permission.c.
