@@ -60,6 +60,7 @@ struct pool {
 	int64_t next_serial;
 	int live;
 	bool paused;
+	struct permission_rules *rules; /* borrowed by every worker */
 };
 
 static void on_worker_event(void *ctx, struct worker *w,
@@ -77,6 +78,7 @@ pool_new(struct ev_loop *loop, const struct pool_config *cfg,
 	p->ctx = ctx;
 	list_init(&p->by_use);
 	list_init(&p->ending);
+	p->rules = permission_rules_new();
 	ev_timer_init(&p->idle_timer, on_idle_timer, 0., 0.);
 	p->idle_timer.data = p;
 	pool_configure(p, cfg);
@@ -94,6 +96,12 @@ pool_configure(struct pool *p, const struct pool_config *cfg)
 	ev_timer_set(&p->idle_timer, 0., every < .1 ? .1 : every > 30 ? 30 :
 	    every);
 	ev_timer_again(p->loop, &p->idle_timer);
+}
+
+void
+pool_set_rules(struct pool *p, const struct permission_rule *rules, size_t n)
+{
+	permission_rules_set(p->rules, rules, n);
 }
 
 /* ---- finding */
@@ -299,6 +307,8 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.cancel_timeout = p->cfg.cancel_timeout,
 		.launcher_words = spec->launcher_words,
 		.silence_timeout = p->cfg.silence_timeout,
+		.rules = p->rules,
+		.scope = { spec->tenant, spec->agent, spec->project_id },
 	};
 	int rc;
 
@@ -485,6 +495,7 @@ pool_free(struct pool **pool)
 	map_each(&p->crashes, free_history, NULL);
 	map_free(&p->crashes);
 	map_free(&p->sessions);
+	permission_rules_free(&p->rules);
 	free(p);
 	*pool = NULL;
 }

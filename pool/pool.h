@@ -22,6 +22,7 @@
 #include "base/err.h"
 #include "pool/restart_policy.h"
 #include "worker/agent_event.h"
+#include "worker/permission_rules.h"
 
 struct ev_loop;
 struct pool;
@@ -49,6 +50,10 @@ struct pool *pool_new(struct ev_loop *loop, const struct pool_config *cfg,
     pool_event_fn *on_event, void *ctx);
 void pool_configure(struct pool *p, const struct pool_config *cfg);
 void pool_free(struct pool **p);   /* kills what is left */
+/* From now on every child's permissions are decided by these, in this order;
+ * they are copied. Before the first call each of them is a question. */
+void pool_set_rules(struct pool *p, const struct permission_rule *rules,
+    size_t n);
 
 struct seat_spec {
 	const char *session, *chat, *agent;
@@ -67,6 +72,8 @@ struct seat_spec {
 	int64_t idle_timeout;      /* -1: the pool's */
 	bool is_paused;            /* as by pool_pause_chat() */
 	int64_t launcher_words;    /* so many words of argv are launcher */
+	int64_t project_id;        /* which permission rules it falls under … */
+	const char *tenant;        /* … besides those of its agent */
 };
 
 /* The (chat, agent)'s live seat (starting, idle or at work), or NULL. */

@@ -52,6 +52,8 @@ struct db_callbacks {
 	void (*work)(void *ctx, const struct queued_turn *q);
 	/* Commands wait: db_take_commands(). */
 	void (*commands)(void *ctx);
+	/* The permission rules have changed: db_permission_rules(). */
+	void (*rules)(void *ctx);
 	/* Another node has taken the session: forget all about it. Its writes
 	 * were dropped. */
 	void (*fenced)(void *ctx, const char *session);
@@ -109,6 +111,7 @@ struct claimed_turn {
 	bool may_replace;          /* it failed to reopen that the last time */
 	const char *wanted;        /* settings, see agent_sessions; or NULL */
 	int64_t launcher_words;    /* how many of command are the launcher's */
+	const char *tenant;        /* the session's */
 };
 
 /* A warm worker of the session that is idle now. */
@@ -191,5 +194,21 @@ struct command {
 typedef void db_commands_fn(void *ctx, const struct command *c, size_t n,
     const struct err *e);
 void db_take_commands(struct db *db, db_commands_fn *done, void *ctx);
+
+/* A row of hearth.permission_rules. */
+struct rule_row {
+	int64_t id;
+	const char *tenant;        /* "": of every tenant */
+	const char *agent;         /* NULL: every agent */
+	int64_t project_id;        /* 0: every project */
+	const char *tool_kind, *path_pattern, *command_pattern; /* or NULL */
+	const char *decision;      /* "allow" "deny" "ask" */
+};
+/* All of them, in the order in which they are looked at. Questions are answered
+ * in the order in which they were asked: a turn that is claimed later than this
+ * was asked for begins after its answer. */
+typedef void db_rules_fn(void *ctx, const struct rule_row *rules, size_t n,
+    const struct err *e);
+void db_permission_rules(struct db *db, db_rules_fn *done, void *ctx);
 
 #endif

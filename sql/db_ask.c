@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Questions: what they all have in common, and the simple ones: who waits,
- * which commands there are, what was said. Each runs on the asking connection and is
- * answered once, with an error when the connection is lost. The claims are in
- * db_claim.c.
+ * which commands there are, what was said, which permission rules hold. Each
+ * runs on the asking connection and is answered once, with an error when the
+ * connection is lost. The claims are in db_claim.c.
  *
  * Must never know: what a turn or a command means.
  */
@@ -37,12 +37,13 @@ member(const char *json, const char *name, char out[static 72])
 	return out;
 }
 
-/* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"} or {"command":1}. */
+/* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"} or {"command":1}
+ * or {"rules":true}. */
 void
 on_work(void *ctx, const char *channel, const char *payload)
 {
 	struct db *db = ctx;
-	char command[72], session[72], turn[72], chat[72], agent[72];
+	char command[72], rules[72], session[72], turn[72], chat[72], agent[72];
 	struct queued_turn q = {
 		.session = member(payload, "session", session),
 		.turn = atoll(member(payload, "turn", turn)),
@@ -55,6 +56,8 @@ on_work(void *ctx, const char *channel, const char *payload)
 		return;
 	if (*member(payload, "command", command))
 		db->cb->commands(db->ctx);
+	if (*member(payload, "rules", rules))
+		db->cb->rules(db->ctx);
 	if (strlen(session) != 36)
 		return;
 	if (strlen(chat) != 36 || !*agent)
@@ -111,6 +114,8 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->waiting(a->ctx, NULL, 0, -1, &words);
 	else if (a->transcript)
 		a->transcript(a->ctx, a->session, a->turn, NULL, &words);
+	else if (a->rules)
+		a->rules(a->ctx, NULL, 0, &words);
 	else
 		a->commands(a->ctx, NULL, 0, &words);
 	question_free(a);
@@ -277,4 +282,46 @@ db_transcript(struct db *db, const char *session, const char *chat,
 	params_int8(&p, turn);
 	params_int8(&p, bytes);
 	conn_ask(db->asker, "transcript", &p, on_transcript, a);
+}
+
+static void
+on_rules(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct rule_row *list;
+	int n;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	n = PQntuples(res);
+	list = xcalloc((size_t)n + 1, sizeof *list);
+	for (int i = 0; i < n; i++)
+		list[i] = (struct rule_row){
+			.id = result_int8(res, i, "id"),
+			.tenant = result_text(res, i, "tenant"),
+			.agent = result_text(res, i, "agent"),
+			.project_id = result_int8(res, i, "project_id"),
+			.tool_kind = result_text(res, i, "tool_kind"),
+			.path_pattern = result_text(res, i, "path_pattern"),
+			.command_pattern = result_text(res, i,
+			    "command_pattern"),
+			.decision = result_text(res, i, "decision"),
+		};
+	a->rules(a->ctx, list, (size_t)n, NULL);
+	free(list);
+	question_free(a);
+}
+
+void
+db_permission_rules(struct db *db, db_rules_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, NULL);
+	struct params p = { 0 };
+
+	a->rules = done;
+	if (!question_can(a))
+		return;
+	conn_ask(db->asker, "permission_rules", &p, on_rules, a);
 }

@@ -100,6 +100,7 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->wanted = result_text(res, 0, "wanted");
 	t->may_replace = result_bool(res, 0, "may_replace");
 	t->launcher_words = result_int8(res, 0, "launcher_words");
+	t->tenant = result_text(res, 0, "tenant");
 }
 
 static void

@@ -354,16 +354,17 @@ begin
 	-- Two callers at once would both see an idle chat.
 	perform pg_advisory_xact_lock(hashtextextended(
 		'hearth.submit ' || chat, 0));
-	select t.id into busy from turns t
-		where t.chat_id = chat and t.status in
-			('starting', 'running', 'waiting_permission')
-		limit 1;
-	if not found then
-		select t.id into busy from chats c
+	-- In one look: between two, a queued turn may begin to run.
+	select u.id into busy from (
+		select t.id from turns t
+			where t.chat_id = chat and t.status in
+				('starting', 'running', 'waiting_permission')
+		union all
+		select t.id from chats c
 			join turns t on t.session_id = c.session_id
 				and t.chat_id = c.id and t.status = 'queued'
-			where c.id = chat limit 1;
-	end if;
+			where c.id = chat) u
+		limit 1;
 	if busy is not null then
 		raise exception using errcode = '55006',
 			message = format('chat %s is busy with turn %s', chat, busy),
@@ -632,6 +633,19 @@ begin
 end $$;
 comment on function hearth.answer_permission(bigint, text, text) is
 	'Answers an agent''s question with one of its options. The first answer wins: true; a later one, or one to a question that has ended, returns false. 42704 unknown request, 22023 no such option';
+
+create or replace function hearth.permission_rules_changed()
+returns trigger language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+begin
+	perform pg_notify('hearth_work', '{"rules":true}');
+	return null;
+end $$;
+comment on function hearth.permission_rules_changed() is
+	'Tells every node to read the permission rules again';
+create or replace trigger permission_rules_changed
+	after insert or update or delete or truncate on hearth.permission_rules
+	for each statement execute function hearth.permission_rules_changed();
 
 create or replace function hearth.close_agent(chat uuid, agent text,
 	requested_by text default null)

@@ -6,8 +6,8 @@
 --
 --   hearth_app     applications: the functions, and reading. Of agents it sees
 --                  no command, launcher, env and mcp_servers.
---   hearth_admin   also edits the registry and the projects, which is to run
---                  code as the user of hearthd.
+--   hearth_admin   also edits the registry, the projects and the permission
+--                  rules, which is to run code as the user of hearthd.
 --   hearth_daemon  what hearthd's statements need: it reads everything,
 --                  inserts and updates, and deletes nothing.
 
@@ -40,7 +40,8 @@ grant select on
 	hearth.turn_latency, hearth.spawn_latency, hearth.warm_hit_rate,
 	hearth.crashes, hearth.usage_by_agent, hearth.usage_by_chat,
 	hearth.warnings, hearth.files_changed, hearth.pending_review,
-	hearth.node_status, hearth.worktree_status
+	hearth.node_status, hearth.worktree_status,
+	hearth.permission_rules
 	to hearth_app;
 grant select (name, tenant, title, enabled, paused, warm, spares,
 	permission_mode, idle_timeout, created_at) on hearth.agents to hearth_app;
@@ -88,6 +89,8 @@ grant execute on function hearth.add_project(text, text) to hearth_admin;
 grant insert, update, delete on hearth.agents, hearth.projects
 	to hearth_admin;
 grant usage on sequence hearth.projects_id_seq to hearth_admin;
+grant insert, update, delete on hearth.permission_rules to hearth_admin;
+grant usage on sequence hearth.permission_rules_id_seq to hearth_admin;
 
 -- The daemon
 

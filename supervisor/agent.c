@@ -4,6 +4,7 @@
  * recorder, and steps of the turn that it belongs to. Updates that come when
  * no turn is in flight belong to the chat's last turn.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -138,7 +139,11 @@ static void
 permission(struct place *p, const struct agent_event *ev)
 {
 	int64_t execution = seat_execution(p->seat);
+	char by[40] = "policy";
 
+	if (ev->permission.rule)
+		snprintf(by, sizeof by, "rule %lld",
+		    (long long)ev->permission.rule);
 	if (ev->permission.tool)
 		tool_call(p, ev->permission.tool);
 	record_permission(p->chat->log, p->turn_id, p->agent, execution,
@@ -148,7 +153,7 @@ permission(struct place *p, const struct agent_event *ev)
 		record_permission_end(p->chat->log, p->turn_id, p->agent,
 		    execution, ev->permission.serial,
 		    ev->permission.option_id ? "answered" : "cancelled",
-		    ev->permission.option_id, "policy");
+		    ev->permission.option_id, by);
 	else if (p->turn)
 		turn_asks(p->turn, ev->permission.serial);
 	else /* no turn: nobody waits for it, and no limit would end it */

@@ -158,6 +158,12 @@ on_db_commands(void *ctx)
 }
 
 static void
+on_db_rules(void *ctx)
+{
+	supervisor_rules(((struct node *)ctx)->sup);
+}
+
+static void
 on_db_fenced(void *ctx, const char *session)
 {
 	supervisor_fenced(((struct node *)ctx)->sup, session);
@@ -212,6 +218,7 @@ serve(struct node *n)
 		.down = on_db_down,
 		.work = on_db_work,
 		.commands = on_db_commands,
+		.rules = on_db_rules,
 		.fenced = on_db_fenced,
 		.pressure = on_db_pressure,
 		.chat_pressure = on_db_chat_pressure,

@@ -52,6 +52,9 @@ struct supervisor {
 	bool ask_again;
 	bool is_taking;             /* commands */
 	bool take_again;
+	int rules_asked;            /* readings of the permission rules under
+	                             * way */
+	bool rules_again;           /* another must follow */
 	const char *interrupted;    /* why turns that end now were cut off */
 	struct ev_timer poll;       /* waiting sessions, should a hint be lost */
 	struct ev_prepare prepare;  /* before the loop sleeps: room? quiet? empty? */
@@ -148,6 +151,8 @@ struct turn {
 	char *cancelled_by, *cancel_reason;
 	struct list asks;
 	struct outcome outcome;
+	int64_t project_id;         /* with a command */
+	char *tenant;
 };
 
 /* supervisor/session.c */
@@ -241,5 +246,9 @@ void supervisor_look_in(struct supervisor *sup, int64_t ms);
 
 /* supervisor/command.c */
 void commands_take(struct supervisor *sup);
+
+/* supervisor/rules.c */
+/* Reads the permission rules, for what is asked from then on. */
+void rules_load(struct supervisor *sup);
 
 #endif

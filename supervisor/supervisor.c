@@ -141,6 +141,8 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 
 	(void)loop;
 	(void)revents;
+	if (sup->rules_again)
+		rules_load(sup);
 	supervisor_look(sup);
 	commands_take(sup);
 }
@@ -152,6 +154,8 @@ supervisor_up(struct supervisor *sup)
 {
 	sup->is_up = true;
 	ev_timer_again(sup->loop, &sup->poll);
+	/* first, so that no turn begins before they are known */
+	rules_load(sup);
 	commands_take(sup);
 	supervisor_look(sup);
 }
@@ -191,6 +195,12 @@ void
 supervisor_commands(struct supervisor *sup)
 {
 	commands_take(sup);
+}
+
+void
+supervisor_rules(struct supervisor *sup)
+{
+	rules_load(sup);
 }
 
 void

@@ -33,6 +33,7 @@ void supervisor_up(struct supervisor *sup);
 void supervisor_down(struct supervisor *sup);
 void supervisor_work(struct supervisor *sup, const struct queued_turn *q);
 void supervisor_commands(struct supervisor *sup);
+void supervisor_rules(struct supervisor *sup);
 void supervisor_fenced(struct supervisor *sup, const char *session);
 void supervisor_pressure(struct supervisor *sup, bool full);
 void supervisor_chat_pressure(struct supervisor *sup, const char *session,

@@ -115,6 +115,8 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->may_replace = c->may_replace;
 	t->wanted = xstrdup(c->wanted);
 	t->idle_timeout = c->idle_timeout;
+	t->project_id = c->project_id;
+	t->tenant = xstrdup(c->tenant);
 	t->execution = c->execution_id;
 	t->is_execution_spent = t->is_recorded_running = c->is_running;
 	list_init(&t->asks);
@@ -244,6 +246,8 @@ start_child(struct turn *t)
 		.permission_mode = t->permission_mode,
 		.idle_timeout = t->idle_timeout,
 		.launcher_words = (int64_t)t->launcher_words,
+		.project_id = t->project_id,
+		.tenant = t->tenant,
 	};
 	struct seat *seat;
 	struct err e;
@@ -613,6 +617,7 @@ turn_forget(struct turn *t)
 	free(t->preface);
 	free(t->cancelled_by);
 	free(t->cancel_reason);
+	free(t->tenant);
 	free(t->outcome.stop_reason);
 	free(t->outcome.error_code);
 	free(t->outcome.error);

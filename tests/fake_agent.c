@@ -63,6 +63,9 @@
  *           the same time · permission-async: does not wait · allowed COMMAND,
  *           denied COMMAND: only if the last permission's chosen id had
  *           "allow" in it, or not
+ *           call MEMBERS: JSON members of the tool call that is asked about
+ *           from now on, instead of its kind and rawInput · elicit: says
+ *           "[elicit decline]"
  *           fs-read PATH: says "[fs-read CONTENT]" or "[fs-read error CODE]"
  *           fs-write PATH TEXT: "[fs-write ok]" or the error · unknown-request:
  *           says "[unknown-request CODE]" · request-id FORM: ids of requests
@@ -557,6 +560,15 @@ put_options(FILE *f, char *kinds)
 	}
 }
 
+static char call_members[4096] =
+	"\"kind\":\"edit\",\"rawInput\":{\"why\":\"test\"}";
+
+static void
+do_call(char *args)
+{
+	snprintf(call_members, sizeof call_members, "%s", args);
+}
+
 static struct asked *
 ask_permission(const char *kinds)
 {
@@ -570,9 +582,9 @@ ask_permission(const char *kinds)
 	put_options(f, list);
 	fclose(f);
 	a = ask("session/request_permission", "{\"sessionId\":%j,\"toolCall\":"
-	    "{\"toolCallId\":\"perm-%d\",\"title\":\"May I?\",\"kind\":\"edit\","
-	    "\"status\":\"pending\",\"rawInput\":{\"why\":\"test\"}},"
-	    "\"options\":[%s]}", turn->s->id, (long long)n_asked, options);
+	    "{\"toolCallId\":\"perm-%d\",\"title\":\"May I?\","
+	    "\"status\":\"pending\",%s},\"options\":[%s]}", turn->s->id,
+	    (long long)n_asked, call_members, options);
 	free(options);
 	free(list);
 	return a;
@@ -1265,6 +1277,21 @@ do_terminal_embed(char *args)
 }
 
 static void
+do_elicit(char *args)
+{
+	const json_t *reply = wait_reply(ask("elicitation/create",
+	    "{\"sessionId\":%j,\"mode\":\"form\",\"message\":\"Which?\","
+	    "\"requestedSchema\":{\"type\":\"object\",\"properties\":{}}}",
+	    turn->s->id), false);
+	const char *action = json_string_value(json_object_get(
+	    json_object_get(reply, "result"), "action"));
+
+	(void)args;
+	if (reply != NULL)
+		sayf("[elicit %s]", action != NULL ? action : "error");
+}
+
+static void
 do_request_id(char *args)
 {
 	snprintf(request_id_form, sizeof request_id_form, "%s", word(&args));
@@ -1776,6 +1803,7 @@ static const struct {
 	{ "allowed", do_allowed }, { "denied", do_denied },
 	{ "fs-read", do_fs_read }, { "fs-write", do_fs_write },
 	{ "unknown-request", do_unknown_request },
+	{ "call", do_call }, { "elicit", do_elicit },
 	{ "request-id", do_request_id }, { "plan", do_plan },
 	{ "terminal", do_terminal }, { "terminal-with", do_terminal_with },
 	{ "terminal-output", do_terminal_output },

@@ -107,9 +107,11 @@ struct agent_event {
 			const char *options;    /* JSON array */
 			bool repaired;
 			const struct agent_tool *tool;
-			/* policy allow or deny has answered already: */
+			/* a rule, or policy allow or deny, has answered
+			 * already: */
 			bool answered;
 			const char *option_id;  /* NULL: answered "cancelled" */
+			int64_t rule;           /* that decided, or 0 */
 		} permission;
 		struct {
 			int64_t serial;

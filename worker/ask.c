@@ -2,13 +2,15 @@
 /*
  * session/request_permission: what the agent asks and what becomes of it.
  *
- * A request is answered exactly once: by policy at once, by a person, by
- * expiry, or "cancelled" when the turn is cancelled or ends, when the agent
- * withdraws it, or when the agent goes away. AGENT_PERMISSION_SETTLED follows
- * for each that was told as open; since the answer may come from outside the
- * loop, a settled request stays in the list until ask_tell_settled().
+ * A request is answered exactly once: by a rule or policy at once, by a
+ * person, by expiry, or "cancelled" when the turn is cancelled or ends, when
+ * the agent withdraws it, or when the agent goes away.
+ * AGENT_PERMISSION_SETTLED follows for each that was told as open; since the
+ * answer may come from outside the loop, a settled request stays in the list
+ * until ask_tell_settled().
  *
- * Options are chosen by permission.c.
+ * Which rule decides says permission_rules.c; options are chosen by
+ * permission.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/permission.h"
+#include "worker/permission_rules.h"
 #include "worker/worker_private.h"
 
 #define OPEN_MAX 64
@@ -179,10 +182,60 @@ ask_on_withdrawn(struct worker *w, const json_t *request_id)
 	return false;
 }
 
-/* Opens a request, or answers it as policy and the turn's state have it. */
+static char *
+text_of(const json_t *call, const char *member)
+{
+	const json_t *value = json_object_get(call, member);
+
+	return value != NULL ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+}
+
+/* The rule that decides about the call; NULL: none, permission_mode does. */
+static const struct permission_rule *
+find_rule(const struct worker *w, const json_t *call,
+    const struct agent_tool *tool)
+{
+	struct permission_scope who = { w->tenant, w->agent, w->project_id };
+	struct permission_call asked = {
+		.cwd = w->cwd, .real_cwd = w->real_cwd,
+	};
+	const struct permission_rule *rule;
+	char *texts[3];
+
+	if (w->rules == NULL)
+		return NULL;
+	/* what came before may have said more of it than the request does */
+	asked.kind = tool != NULL ? tool->kind :
+	    json_string_value(json_object_get(call, "kind"));
+	texts[0] = text_of(call, "locations");
+	texts[1] = text_of(call, "rawInput");
+	texts[2] = text_of(call, "content");
+	asked.locations = tool != NULL ? tool->locations : texts[0];
+	asked.raw_input = tool != NULL ? tool->raw_input : texts[1];
+	asked.content = texts[2];
+	rule = permission_rules_find(w->rules, &who, &asked);
+	for (int i = 0; i < 3; i++)
+		free(texts[i]);
+	return rule;
+}
+
+static enum permission_decision
+mode_decision(const struct worker *w)
+{
+	switch (w->permission_mode) {
+	case PERMISSION_ALLOW:
+		return DECISION_ALLOW;
+	case PERMISSION_DENY:
+		return DECISION_DENY;
+	default:
+		return DECISION_ASK;
+	}
+}
+
+/* Opens a request, or answers it as decided and the turn's state have it. */
 static bool
-decide(struct worker *w, const struct envelope *m, json_t *options,
-    const char **option_id)
+answer(struct worker *w, const struct envelope *m, json_t *options,
+    enum permission_decision decision, const char **option_id)
 {
 	struct ask *a;
 
@@ -191,9 +244,10 @@ decide(struct worker *w, const struct envelope *m, json_t *options,
 		send_outcome(w, m->id, NULL);
 		return true;
 	}
-	if (!w->is_ready || w->permission_mode != PERMISSION_ASK) {
+	/* before there is a session nobody could answer */
+	if (!w->is_ready || decision != DECISION_ASK) {
 		*option_id = permission_choose(options,
-		    w->permission_mode == PERMISSION_ALLOW);
+		    decision == DECISION_ALLOW);
 		send_outcome(w, m->id, *option_id);
 		return true;
 	}
@@ -207,41 +261,55 @@ decide(struct worker *w, const struct envelope *m, json_t *options,
 	return false;
 }
 
+/* what: the rest of the event. */
 static void
-tell_permission(struct worker *w, const struct envelope *m, bool answered,
-    const char *option_id)
+tell_permission(struct worker *w, const struct envelope *m,
+    const json_t *call, struct agent_event *what)
 {
-	json_t *call = json_object_get(m->params, "toolCall");
 	json_t *options = json_object_get(m->params, "options");
+	const struct agent_tool *tool = what->permission.tool;
 	char *call_text = json_is_object(call)
 	    ? json_dumps(call, JSON_COMPACT) : xstrdup("{}");
 	char *options_text = json_dumps(options, JSON_COMPACT);
-	const struct agent_tool *tool = update_merge_tool(w, call);
 
-	worker_tell(w, &(struct agent_event){
-		.type = AGENT_PERMISSION,
-		.permission = {
-			.serial = w->last_ask,
-			.tool_call_id = tool != NULL ? tool->tool_call_id
-			    : NULL,
-			.tool_call = call_text,
-			.options = options_text,
-			.repaired = m->repaired,
-			.tool = tool,
-			.answered = answered,
-			.option_id = option_id,
-		},
-	});
+	what->type = AGENT_PERMISSION;
+	what->permission.serial = w->last_ask;
+	what->permission.tool_call_id = tool != NULL ? tool->tool_call_id :
+	    NULL;
+	what->permission.tool_call = call_text;
+	what->permission.options = options_text;
+	what->permission.repaired = m->repaired;
+	worker_tell(w, what);
 	free(call_text);
 	free(options_text);
+}
+
+static void
+on_question(struct worker *w, const struct envelope *m, json_t *options)
+{
+	json_t *call = json_object_get(m->params, "toolCall");
+	struct agent_event ev = { 0 };
+	const struct agent_tool *tool = w->is_ready ?
+	    update_merge_tool(w, call) : NULL;
+	const struct permission_rule *rule = find_rule(w, call, tool);
+
+	ev.permission.tool = tool;
+	ev.permission.answered = answer(w, m, options, rule != NULL ?
+	    rule->decision : mode_decision(w), &ev.permission.option_id);
+	/* a cancelled turn's question is answered so whatever the rules say */
+	if (rule != NULL && w->state != WORKER_CANCELLING)
+		ev.permission.rule = rule->id;
+	if (w->is_ready)
+		tell_permission(w, m, call, &ev);
+	else
+		log_info(w->label, "asked for a permission before it had a "
+		    "session; answered by policy");
 }
 
 void
 ask_on_request(struct worker *w, const struct envelope *m)
 {
 	json_t *options = json_object_get(m->params, "options");
-	const char *option_id;
-	bool answered;
 
 	/* what it asked with its last breath is told, and cancelled at once */
 	if (!worker_is_live(w) && w->state != WORKER_ENDED) {
@@ -258,12 +326,7 @@ ask_on_request(struct worker *w, const struct envelope *m)
 		return;
 	}
 	w->last_ask++;
-	answered = decide(w, m, options, &option_id);
-	if (w->is_ready)
-		tell_permission(w, m, answered, option_id);
-	else
-		log_info(w->label, "asked for a permission before it had a "
-		    "session; answered by policy");
+	on_question(w, m, options);
 }
 
 void

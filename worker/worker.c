@@ -429,6 +429,11 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->turn_timeout = spec->turn_timeout;
 	w->cancel_timeout = spec->cancel_timeout;
 	w->silence_timeout = spec->silence_timeout;
+	w->rules = spec->rules;
+	w->tenant = xstrdup(spec->scope.tenant);
+	w->agent = xstrdup(spec->scope.agent);
+	w->project_id = spec->scope.project_id;
+	w->real_cwd = realpath(spec->cwd, NULL);
 	w->loop = loop;
 	w->state = WORKER_STARTING;
 	w->tools = tool_calls_new();
@@ -595,5 +600,8 @@ worker_free(struct worker **wp)
 	free(w->end_reason);
 	free(w->first_noise);
 	free(w->label);
+	free(w->tenant);
+	free(w->agent);
+	free(w->real_cwd);
 	free(w);
 }

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "worker/agent_event.h"
+#include "worker/permission_rules.h"
 
 struct ev_loop;
 struct worker;
@@ -60,6 +61,9 @@ struct worker_spec {
 	                            * options by id) to make so once there is a
 	                            * session, as far as the agent takes them;
 	                            * or NULL */
+	const struct permission_rules *rules; /* before permission_mode;
+	                            * borrowed, may change; NULL: none */
+	struct permission_scope scope; /* which of them hold */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,

@@ -208,6 +208,10 @@ struct worker {
 	struct terminals *terminals;
 	struct list waits;       /* struct wait: terminal/wait_for_exit */
 	unsigned n_waits;
+	const struct permission_rules *rules; /* the owner's, or NULL */
+	char *tenant, *agent;    /* which of them hold */
+	int64_t project_id;
+	char *real_cwd;          /* cwd without symbolic links, or NULL */
 };
 
 /* worker.c */

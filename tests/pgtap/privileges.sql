@@ -109,8 +109,8 @@ select is(pg_temp.app('select count(*) from hearth.agent_list'), '3',
 	'hearth_app reads agent_list');
 select set_eq($$ select relname::text from tables where
 	has_table_privilege('hearth_admin', oid, 'insert') $$,
-	array['agents', 'projects'],
-	'hearth_admin edits agents and projects alone');
+	array['agents', 'projects', 'permission_rules'],
+	'hearth_admin edits agents, projects and permission rules alone');
 select lives_ok($$ select pg_temp.app($i$ insert into hearth.agents (name,
 	command) values ('new', '{new}') returning name $i$, 'hearth_admin') $$,
 	'hearth_admin registers an agent');
@@ -122,7 +122,7 @@ select is_empty($$ select relname from tables where
 	or has_table_privilege('hearth_daemon', oid, 'truncate') $$,
 	'hearth_daemon deletes nothing');
 select is_empty($$ select relname from tables where relname in
-		('agents', 'projects', 'schema_migrations')
+		('agents', 'projects', 'schema_migrations', 'permission_rules')
 	and (has_table_privilege('hearth_daemon', oid, 'insert')
 		or has_table_privilege('hearth_daemon', oid, 'update')) $$,
 	'hearth_daemon does not edit the registry');
