@@ -49,6 +49,7 @@ struct db_callbacks {
 	void (*up)(void *ctx, bool first);
 	/* A connection was lost (told once until the next up). */
 	void (*down)(void *ctx, const char *why);
+	/* A turn was queued, perhaps for this node: db_claim() finds out. */
 	void (*work)(void *ctx, const struct queued_turn *q);
 	/* Commands wait: db_take_commands(). */
 	void (*commands)(void *ctx);

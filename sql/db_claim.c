@@ -21,8 +21,10 @@
 #include "base/log.h"
 #include "sql/statement.h"
 
-enum { RESERVE = 64 };     /* execution ids at a time */
-enum { WARM_AT_ONCE = 64 }; /* so that a claim stays short */
+enum {
+	RESERVE = 64,      /* execution ids at a time */
+	WARM_AT_ONCE = 64, /* so that a claim stays short */
+};
 
 static void reserve(struct db *db);
 
@@ -103,13 +105,20 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->tenant = result_text(res, 0, "tenant");
 }
 
+/* What went wrong first is the cause. */
+static void
+keep_failure(struct question *a, const struct sql_error *e)
+{
+	if (e && e->state[0] && !a->failure.state[0])
+		a->failure = *e;
+}
+
 static void
 on_claim(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct question *a = ctx;
 
-	if (e && e->state[0] && !a->failure.state[0])
-		a->failure = *e;
+	keep_failure(a, e);
 	if (!e)
 		a->more = result_bool(res, 0, "more");
 }
@@ -119,8 +128,7 @@ on_details(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct question *a = ctx;
 
-	if (e && e->state[0] && !a->failure.state[0])
-		a->failure = *e;
+	keep_failure(a, e);
 	if (!e)
 		a->details = PQcopyResult(res, PG_COPYRES_ATTRS |
 		    PG_COPYRES_TUPLES);
@@ -217,8 +225,8 @@ on_reserved(void *ctx, const PGresult *res, const struct sql_error *e)
 	for (int i = 0; i < PQntuples(res); i++)
 		db->reserved[db->n_reserved++] = result_int8(res, i, "id");
 	while (!list_empty(&db->claims_waiting) && db->n_reserved > 0) {
-		struct question *a = LIST_ITEM(db->claims_waiting.next, struct question,
-		    node);
+		struct question *a = LIST_ITEM(db->claims_waiting.next,
+		    struct question, node);
 
 		list_remove(&a->node);
 		list_append(&db->asks, &a->node);

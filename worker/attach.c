@@ -24,6 +24,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "worker/mcp.h"
 #include "worker/worker_private.h"
 
 #define EARLY_MAX 200
@@ -76,6 +77,25 @@ attach_method(const struct worker *w)
 }
 
 static void
+on_skipped(void *ctx, const char *name, const char *why)
+{
+	const struct worker *w = ctx;
+
+	log_warning(w->label, "MCP server %.60s is left out: %s", name, why);
+}
+
+static void
+add_mcp_servers(struct worker *w, struct buf *b)
+{
+	char *servers = mcp_servers_for(w->mcp_servers,
+	    json_object_get(capabilities(w), "mcpCapabilities"), on_skipped,
+	    w);
+
+	buf_adds(b, servers);
+	free(servers);
+}
+
+static void
 send_opening(struct worker *w, enum request_kind kind)
 {
 	struct buf b = { 0 };
@@ -84,7 +104,7 @@ send_opening(struct worker *w, enum request_kind kind)
 	buf_adds(&b, "{\"cwd\":");
 	buf_json(&b, w->cwd, strlen(w->cwd));
 	buf_adds(&b, ",\"mcpServers\":");
-	rpc_add_json(&b, w->mcp_servers != NULL ? w->mcp_servers : "[]");
+	add_mcp_servers(w, &b);
 	if (w->session_id != NULL) {
 		buf_adds(&b, ",\"sessionId\":");
 		buf_json(&b, w->session_id, w->session_id_len);

@@ -4,8 +4,10 @@
 -- indexes; that no other is before it in its agent's queue is not. What the
 -- notification said of the turn is compared with its row.
 -- Plans are made once, perhaps on empty tables, where one index looks as good as
--- another. So it is written that each row can only be found by the right one,
--- by subqueries that are not turned into joins, and once per turn.
+-- another. So each row is looked up by a subquery that is not turned into a join,
+-- once per turn; and of the indexes of turns that would do, the planner takes the
+-- newest when nothing is known of the table: turns_pkey (migration 3), which an
+-- index made later must not displace.
 -- $1 node, $2 epoch; for each: $3 turn, $4 session, $5 chat, $6 agent,
 -- $7 execution, $8 config hash
 with w as materialized (
