@@ -386,16 +386,16 @@ attach_on_answer(struct worker *w, const struct envelope *m)
 static bool
 is_past(const struct envelope *m)
 {
-	static const char *const tags[] = { "user_message_chunk",
-		"agent_message_chunk", "agent_thought_chunk", "tool_call",
-		"tool_call_update", "plan", NULL };
+	static const char *const present[] = { "available_commands_update",
+		"current_mode_update", "config_option_update",
+		"session_info_update", "usage_update", NULL };
 	const char *tag = json_string_value(json_object_get(json_object_get(
 	    m->params, "update"), "sessionUpdate"));
 
-	for (const char *const *t = tags; tag != NULL && *t != NULL; t++)
+	for (const char *const *t = present; tag != NULL && *t != NULL; t++)
 		if (strcmp(tag, *t) == 0)
-			return true;
-	return false;
+			return false;
+	return true;
 }
 
 bool
