@@ -6,9 +6,9 @@
  * late end of an old child can never touch its successor.
  *
  * Limits: at most max_agents children; when one more is needed, the idle one
- * that was used least recently goes. A child that was idle for idle_timeout
- * is retired. Crashes are counted per (chat, agent) by
- * pool/restart_policy.h.
+ * that was used least recently goes. It goes, too, when all of them take more
+ * than max_memory (pool/limits.h). A child that was idle for idle_timeout is
+ * retired. Crashes are counted per (chat, agent) by pool/restart_policy.h.
  *
  * Must never know: libpq, JSON-RPC, what a turn means.
  */
@@ -35,6 +35,7 @@ struct pool_config {
 	int64_t cancel_timeout;
 	int64_t silence_timeout; /* 0: none */
 	struct restart_policy restart;
+	int64_t max_memory;      /* bytes; 0: no limit */
 };
 
 /*
@@ -48,6 +49,9 @@ typedef void pool_event_fn(void *ctx, struct seat *seat,
 struct pool *pool_new(struct ev_loop *loop, const struct pool_config *cfg,
     pool_event_fn *on_event, void *ctx);
 void pool_configure(struct pool *p, const struct pool_config *cfg);
+/* All its processes take clearly more or less memory than was told before. */
+typedef void pool_memory_fn(void *ctx, struct seat *seat, int64_t pss_kb);
+void pool_on_memory(struct pool *p, pool_memory_fn *fn);
 void pool_free(struct pool **p);   /* kills what is left */
 
 struct seat_spec {

@@ -148,6 +148,9 @@ void record_execution_start(struct chat_log *log, int64_t execution,
     const char *agent, int64_t pid, int64_t spawn_ms, const char *origin);
 void record_execution_ready(struct chat_log *log, int64_t execution,
     int64_t initialize_ms, int64_t session_ms);
+/* What its processes take now, in kB. */
+void record_execution_memory(struct chat_log *log, int64_t execution,
+    int64_t rss_kb);
 void record_execution_end(struct chat_log *log, int64_t execution,
     int exit_code, int term_signal, const char *end_reason,
     int64_t peak_rss_kb, const char *stderr_tail);

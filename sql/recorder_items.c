@@ -515,6 +515,20 @@ record_execution_end(struct chat_log *log, int64_t execution, int exit_code,
 }
 
 void
+record_execution_memory(struct chat_log *log, int64_t execution,
+    int64_t rss_kb)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "execution_memory");
+	add_int(it, execution);
+	add_int(it, rss_kb);
+	item_queue(log->r, it, false);
+}
+
+void
 record_tool_call(struct chat_log *log, int64_t turn, const char *agent,
     const struct tool_call_row *row)
 {

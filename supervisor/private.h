@@ -213,6 +213,7 @@ bool history_is_ready(struct turn *t, const struct seat *seat);
 /* supervisor/agent.c */
 void agent_on_event(void *ctx, struct seat *seat,
     const struct agent_event *ev);
+void agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb);
 
 /* supervisor/supervisor.c */
 /* Looks for sessions whose turns could start. */
