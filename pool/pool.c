@@ -731,3 +731,17 @@ seat_stop(struct seat *s, const char *reason)
 	limits_leave(s->pool->limits, &s->tree);
 	worker_stop(s->worker, reason);
 }
+
+int
+seat_suspend(struct seat *s, struct err *e)
+{
+	if (seat_has_prompt(s) || s->is_held)
+		return fail(e, "the agent has a turn");
+	if (!seat_is_ready(s))
+		return fail(e, "the agent is being started");
+	if (!is_idle(s))
+		return fail(e, "commands that the agent has in terminals are "
+		    "still running");
+	seat_stop(s, "suspended");
+	return 0;
+}

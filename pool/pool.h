@@ -136,5 +136,7 @@ void seat_expire_permission(struct seat *s, int64_t serial);
 /* While a turn is meant for it, it is neither evicted nor retired. */
 void seat_hold(struct seat *s, bool is_held);
 void seat_stop(struct seat *s, const char *reason);
+/* Gives its memory back: stops it, unless it is at work (-1, and how). */
+int seat_suspend(struct seat *s, struct err *e);
 
 #endif

@@ -649,6 +649,22 @@ return hearth.request_for_agent('reset_agent', chat, agent, requested_by);
 comment on function hearth.reset_agent(uuid, text, text) is
 	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off and its session: the next turn begins anew. Returns the id in hearth.commands. 42704 unknown chat or agent';
 
+create or replace function hearth.suspend_agent(chat uuid, agent text,
+	requested_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.request_for_agent('suspend_agent', chat, agent, requested_by);
+comment on function hearth.suspend_agent(uuid, text, text) is
+	'Asks the daemon for the memory of the agent''s idle child in this chat: the child is ended, the conversation is kept, and the next turn goes on with it. Returns the id in hearth.commands, which fails with agent_busy when the agent is at work. 42704 unknown chat or agent';
+
+create or replace function hearth.resume_agent(chat uuid, agent text,
+	requested_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.request_for_agent('resume_agent', chat, agent, requested_by);
+comment on function hearth.resume_agent(uuid, text, text) is
+	'Takes suspend_agent() back: suspended_at is NULL again. The child is started by the next turn, which needs no resume_agent(). Returns the id in hearth.commands. 42704 unknown chat or agent';
+
 create or replace function hearth.cancel_unfinished(session uuid, chat uuid,
 	requested_by text)
 returns void language sql

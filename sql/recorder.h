@@ -117,6 +117,9 @@ struct agent_session_row {
 };
 void record_agent_session(struct chat_log *log, const char *agent,
     const struct agent_session_row *row);
+/* suspended_at, which a new child clears. */
+void record_agent_suspended(struct chat_log *log, const char *agent,
+    bool is_suspended);
 /*
  * The event agent_status: how a new child came to the conversation.
  * resumed_by: "resume" "load" "replay" (then messages of its record were given

@@ -407,6 +407,22 @@ record_agent_session(struct chat_log *log, const char *agent,
 }
 
 void
+record_agent_suspended(struct chat_log *log, const char *agent,
+    bool is_suspended)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "agent_suspended");
+	add_age(it);
+	add(it, log->chat);
+	add(it, agent);
+	add_bool(it, is_suspended);
+	item_queue(log->r, it, true);
+}
+
+void
 record_reattached(struct chat_log *log, int64_t turn, const char *agent,
     const struct reattachment *how)
 {

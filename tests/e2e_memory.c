@@ -2,6 +2,7 @@
 /*
  * What the children take: it is shown, and where it is more than max_memory
  * the least recently used child that does nothing is stopped, never another.
+ * And what a user gives back by hand.
  */
 #include "tests/e2e.h"
 
@@ -155,6 +156,91 @@ START_TEST(without_a_limit_all_may_stay)
 }
 END_TEST
 
+/* ---- by hand */
+
+#define COMMAND "select status || coalesce('/' || error_code || '/' || " \
+	"error, '') from hearth.commands where id = %lld"
+
+static long long
+ask(const char *function, const char *chat_id)
+{
+	return number("select hearth.%s('%s', 'fake')", function, chat_id);
+}
+
+START_TEST(a_suspended_child_ends_and_the_next_turn_goes_on)
+{
+	int64_t turn;
+	pid_t pid;
+
+	prepare();
+	shell("mkdir -p -m 0777 '%s/sessions'", folder);
+	add_agent("fake", "--resume", "--store",
+	    keep(xasprintf("%s/sessions", folder)), NULL);
+	start(NULL);
+	complete(chat, "fake", "memory 50");
+	pid = agent_pid(chat, "fake");
+	wait_value("done", LIMIT, COMMAND, ask("suspend_agent", chat));
+	wait_gone(pid, LIMIT);
+	wait_value("closed/suspended/t", LIMIT, "select concat_ws('/', status, "
+	    "end_reason, suspended_at is not null) from "
+	    "hearth.agent_sessions where pid is null");
+	check_value("suspended", REASON, chat);
+	/* once more is no error */
+	wait_value("done", LIMIT, COMMAND, ask("suspend_agent", chat));
+	turn = complete(chat, "fake", "echo-turn");
+	ck_assert_str_eq(text_of(turn), "[turn 2]");
+	wait_value("idle/resume/f", LIMIT, "select concat_ws('/', status, "
+	    "resumed_by, suspended_at is not null) from "
+	    "hearth.agent_sessions");
+}
+END_TEST
+
+START_TEST(a_suspension_can_be_taken_back)
+{
+	pid_t pid;
+
+	start(NULL);
+	complete(chat, "fake", "say x");
+	pid = agent_pid(chat, "fake");
+	wait_value("done", LIMIT, COMMAND, ask("resume_agent", chat));
+	check_true(!is_gone(pid));
+	wait_value("done", LIMIT, COMMAND, ask("suspend_agent", chat));
+	wait_gone(pid, LIMIT);
+	wait_value("closed/t", LIMIT, "select concat_ws('/', status, "
+	    "suspended_at is not null) from hearth.agent_sessions "
+	    "where pid is null");
+	wait_value("done", LIMIT, COMMAND, ask("resume_agent", chat));
+	wait_value("closed/suspended/f", LIMIT, "select concat_ws('/', "
+	    "status, end_reason, suspended_at is not null) from "
+	    "hearth.agent_sessions");
+}
+END_TEST
+
+START_TEST(a_child_at_work_is_not_suspended)
+{
+	int64_t turn;
+
+	prepare();
+	sql("update hearth.agents set client_capabilities = "
+	    "'{\"terminal\": true}'");
+	start(NULL);
+	turn = submit(chat, "fake", "say x; hang");
+	wait_text(turn, "x");
+	wait_value("failed/agent_busy/the agent has a turn", LIMIT, COMMAND,
+	    ask("suspend_agent", chat));
+	ck_assert_str_eq(turn_of(turn, "status"), "running");
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	wait_turn(turn, "cancelled", LIMIT);
+	turn = complete(chat, "fake", "terminal sleep 600");
+	check_has(text_of(turn), "[terminal ok]");
+	wait_value("failed/agent_busy/commands that the agent has in "
+	    "terminals are still running", LIMIT, COMMAND,
+	    ask("suspend_agent", chat));
+	check_value("idle/f", "select concat_ws('/', status, "
+	    "suspended_at is not null) from hearth.agent_sessions");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -167,6 +253,9 @@ add_tests(TCase *tc)
 	tcase_add_test(tc,
 	    when_all_are_at_work_none_is_stopped_and_one_line_says_so);
 	tcase_add_test(tc, without_a_limit_all_may_stay);
+	tcase_add_test(tc, a_suspended_child_ends_and_the_next_turn_goes_on);
+	tcase_add_test(tc, a_suspension_can_be_taken_back);
+	tcase_add_test(tc, a_child_at_work_is_not_suspended);
 }
 
 int
