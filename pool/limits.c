@@ -43,6 +43,8 @@ struct limits {
 	int64_t max_kb;          /* 0: none */
 	int64_t last_serial;
 	int64_t candidate;       /* serial; 0: the round is of all */
+	bool has_new;            /* the round saw a tree for the first time:
+	                          * what it does shows in the next one */
 	int64_t rounds_over;     /* in a row: too much, and none may leave */
 	bool is_failing;         /* was logged: no figures */
 	ev_timer timer;          /* of the next round */
@@ -151,6 +153,7 @@ static void
 sample_all(struct limits *l)
 {
 	l->candidate = 0;
+	l->has_new = false;
 	LIST_EACH(pos, tmp, &l->trees)
 		add(l, LIST_ITEM(pos, struct limits_tree, in_use_order));
 	memory_ask(l->memory);
@@ -203,9 +206,12 @@ on_tree(void *ctx, int64_t serial, const struct footprint *f)
 	/* nothing: it is being started, or has just ended */
 	if (!t || f->processes == 0)
 		return;
+	l->has_new = l->has_new || t->pss_kb < 0;
+	if (t->pss_kb >= 0 && !is_quiet(t, f->cpu_ms, now))
+		t->worked_at = now;
 	/* the second look at a candidate adds to what the first one saw */
 	t->is_quiet = t->pss_kb >= 0 && (!l->candidate || t->is_quiet) &&
-	    is_quiet(t, f->cpu_ms, now);
+	    t->worked_at != now;
 	t->cpu_ms = f->cpu_ms;
 	t->sampled_at = now;
 	t->pss_kb = f->pss_kb;
@@ -270,7 +276,7 @@ judge(struct limits *l)
 
 	if (l->max_kb == 0 || sum <= l->max_kb) {
 		l->rounds_over = 0;
-		next_round(l, ROUND_SECONDS);
+		next_round(l, l->has_new ? SOON_SECONDS : ROUND_SECONDS);
 		return;
 	}
 	t = choose(l);

@@ -418,6 +418,9 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		active = worker_last_active(s->worker);
 		if (active < s->last_used)
 			active = s->last_used;
+		/* and so does what it has left running */
+		if (active < s->tree.worked_at)
+			active = s->tree.worked_at;
 		if (now - active >= limit)
 			seat_stop(s, "idle_timeout");
 	}

@@ -108,6 +108,20 @@ START_TEST(one_whose_grandchildren_work_stays_though_it_is_the_oldest)
 }
 END_TEST
 
+START_TEST(one_whose_grandchildren_work_is_not_retired)
+{
+	const char *other;
+
+	start("idle_timeout=8s", NULL);
+	other = new_chat(session_of(chat));
+	complete(chat, "fake", BUSY);
+	complete(other, "fake", "say x");
+	wait_value("idle_timeout", LIMIT, REASON, other);
+	check_value("idle", "select status from hearth.pool "
+	    "where chat_id = '%s'", chat);
+}
+END_TEST
+
 static int
 count_in_log(const char *text)
 {
@@ -250,6 +264,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, one_that_has_a_turn_stays_though_it_is_the_oldest);
 	tcase_add_test(tc,
 	    one_whose_grandchildren_work_stays_though_it_is_the_oldest);
+	tcase_add_test(tc, one_whose_grandchildren_work_is_not_retired);
 	tcase_add_test(tc,
 	    when_all_are_at_work_none_is_stopped_and_one_line_says_so);
 	tcase_add_test(tc, without_a_limit_all_may_stay);
