@@ -19,7 +19,8 @@ static const char *const keys[] = {
 	"database", "state_dir", "node_name", "max_agents", "idle_timeout",
 	"start_timeout", "turn_timeout", "silence_timeout", "cancel_timeout",
 	"permission_timeout", "drain_timeout", "crash_limit",
-	"flush_interval", "project_roots", "log_level", "log_format", "max_memory",
+	"flush_interval", "project_roots", "log_level", "log_format",
+	"max_memory",
 };
 #define KEYS (sizeof keys / sizeof *keys)
 
@@ -46,7 +47,8 @@ START_TEST(defaults_are_those_of_the_contract)
 	ck_assert_int_eq(o.flush_interval, 20);
 	ck_assert_int_eq(o.log_level, LOG_LEVEL_INFO);
 	ck_assert_int_eq(o.log_format, LOG_FORMAT_TEXT);
-	memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+	memory = (double)sysconf(_SC_PHYS_PAGES) *
+	    (double)sysconf(_SC_PAGESIZE);
 	ck_assert_double_eq_tol((double)o.max_memory / memory, .75, .001);
 	options_free(&o);
 	ck_assert_ptr_null(o.database);
