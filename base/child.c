@@ -555,6 +555,12 @@ child_pid(const struct child *c)
 	return c->pid;
 }
 
+pid_t
+child_keeper(const struct child *c)
+{
+	return c->pidfd >= 0 ? c->keeper : 0;
+}
+
 bool
 child_has_exited(const struct child *c)
 {

@@ -82,6 +82,8 @@ void child_close_stdin(struct child *c);
 
 pid_t child_pid(const struct child *c); /* 0 before started, kept after */
 bool child_has_exited(const struct child *c);
+/* The keeper: what is below it is the child's whole tree. 0 when reaped. */
+pid_t child_keeper(const struct child *c);
 
 void child_stop(struct child *c); /* begins the ladder; idempotent */
 void child_kill(struct child *c); /* SIGKILL of the whole tree, now */

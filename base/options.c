@@ -32,7 +32,7 @@
 #define SOCKET_NAME "/.s.PGSQL.65535"
 #define HELP_WIDTH 78
 
-enum kind { TEXT, FOLDER, FOLDERS, NUMBER, DURATION, RATE, WORD };
+enum kind { TEXT, FOLDER, FOLDERS, NUMBER, DURATION, RATE, WORD, SIZE };
 
 struct word {
 	const char *name;
@@ -81,6 +81,8 @@ static const struct word log_formats[] = {
 #define WORD(key_, preset_, words_, meaning_) \
 	{ HEAD(WORD, key_), .preset = preset_, .words = words_, \
 	  .meaning = meaning_ },
+#define SIZE(key_, preset_, meaning_) \
+	{ HEAD(SIZE, key_), .preset = preset_, .meaning = meaning_ },
 static const struct option table[] = {
 #include "base/options.def"
 };
@@ -103,6 +105,14 @@ static const struct {
 	{ "ms", 1 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 },
 };
 #define UNITS (sizeof units / sizeof *units)
+
+static const struct {
+	const char *name;
+	int64_t bytes;
+} sizes[] = {
+	{ "KiB", (int64_t)1 << 10 }, { "MiB", (int64_t)1 << 20 },
+	{ "GiB", (int64_t)1 << 30 }, { "TiB", (int64_t)1 << 40 },
+};
 
 /* Digits and no more than that; the rest begins at *end. */
 static int
@@ -149,6 +159,48 @@ parse_duration(const char *s, int64_t *out, struct err *e)
 		return 0;
 	}
 	return fail(e, "\"%s\" has an unknown unit (known: ms, s, min, h)", s);
+}
+
+/* A part of the machine's memory, in bytes. */
+static int
+part_of_memory(int64_t percent, int64_t *out, struct err *e)
+{
+	int64_t pages = sysconf(_SC_PHYS_PAGES);
+
+	if (percent < 1 || percent > 100)
+		return fail(e, "%lld%% is out of range (1%% to 100%%)",
+		    (long long)percent);
+	*out = pages / 100 * percent * sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+/* "512MiB", "75%", or 0 */
+static int
+set_size(const char *value, int64_t *field, struct err *e)
+{
+	const char *unit;
+	int64_t n;
+
+	if (parse_digits(value, &n, &unit) != 0)
+		return fail(e, "\"%s\" is not a size like 512MiB, 8GiB, or "
+		    "75%% of the machine's memory", value);
+	unit += strspn(unit, " \t");
+	if (strcmp(unit, "%") == 0)
+		return part_of_memory(n, field, e);
+	if (!*unit && n == 0) {
+		*field = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		if (strcmp(unit, sizes[i].name) != 0)
+			continue;
+		if (n > INT64_MAX / sizes[i].bytes)
+			return fail(e, "\"%s\" is too large", value);
+		*field = n * sizes[i].bytes;
+		return 0;
+	}
+	return fail(e, "\"%s\" has %s unit (known: KiB, MiB, GiB, TiB, %%)",
+	    value, *unit ? "an unknown" : "no");
 }
 
 static int
@@ -304,6 +356,7 @@ set_value(struct options *o, const struct option *opt, const char *value,
 	case DURATION: return set_duration(opt, value, field, e);
 	case RATE: return set_rate(value, field, field_of(o, opt->window), e);
 	case WORD: return set_word(opt, value, field, e);
+	case SIZE: return set_size(value, field, e);
 	}
 	MUST(!"an option has a kind");
 	return -1;

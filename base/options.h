@@ -3,8 +3,9 @@
  * hearthd's options, all from the one table in base/options.def: struct,
  * parser, --help, sample file and the manual page's section come from it.
  *
- * Values: text; integers; sizes; durations with a unit (ms, s, min, h; a bare
- * number is refused); "N in DURATION" for crash_limit; a word of a list; a
+ * Values: text; integers; durations with a unit (ms, s, min, h; a bare
+ * number is refused); sizes in bytes (KiB … TiB, or a percentage of the
+ * machine's memory); "N in DURATION" for crash_limit; a word of a list; a
  * colon-separated list of absolute folders.
  */
 #ifndef HEARTH_OPTIONS_H
@@ -34,6 +35,7 @@ struct options {
 	int64_t flush_interval;
 	enum log_level log_level;
 	enum log_format log_format;
+	int64_t max_memory;      /* bytes; 0: no limit */
 };
 
 void options_init(struct options *o);  /* defaults */

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "pool/limits.h"
 #include "worker/worker.h"
 
 struct seat {
@@ -33,6 +34,7 @@ struct seat {
 	bool has_failed;
 	bool is_paused;           /* its chat is */
 	bool is_leaving;          /* asked to stop: not to be found any more */
+	struct limits_tree tree;  /* its processes */
 };
 
 /* The live seats of one session; there while it has any. */
@@ -61,11 +63,17 @@ struct pool {
 	int live;
 	bool paused;
 	struct permission_rules *rules; /* borrowed by every worker */
+	struct limits *limits;
+	pool_memory_fn *on_memory; /* NULL: nobody wants to know */
 };
+
+/* Output so short a time ago is more to come, perhaps. */
+#define RECENT_MS 3000
 
 static void on_worker_event(void *ctx, struct worker *w,
     const struct agent_event *ev);
 static void on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents);
+static struct limits *new_limits(struct pool *p);
 
 struct pool *
 pool_new(struct ev_loop *loop, const struct pool_config *cfg,
@@ -81,6 +89,7 @@ pool_new(struct ev_loop *loop, const struct pool_config *cfg,
 	p->rules = permission_rules_new();
 	ev_timer_init(&p->idle_timer, on_idle_timer, 0., 0.);
 	p->idle_timer.data = p;
+	p->limits = new_limits(p);
 	pool_configure(p, cfg);
 	return p;
 }
@@ -92,6 +101,7 @@ pool_configure(struct pool *p, const struct pool_config *cfg)
 	double every = (double)cfg->idle_timeout / 1e3 / 10;
 
 	p->cfg = *cfg;
+	limits_configure(p->limits, cfg->max_memory);
 	ev_timer_stop(p->loop, &p->idle_timer);
 	ev_timer_set(&p->idle_timer, 0., every < .1 ? .1 : every > 30 ? 30 :
 	    every);
@@ -197,6 +207,7 @@ enter_bucket(struct seat *s)
 	s->bucket = b;
 	list_append(&b->seats, &s->in_session);
 	list_append(&s->pool->by_use, &s->in_use_order);
+	limits_enter(s->pool->limits, &s->tree);
 	s->pool->live++;
 }
 
@@ -209,6 +220,7 @@ leave_bucket(struct seat *s)
 		return;
 	list_remove(&s->in_session);
 	list_remove(&s->in_use_order);
+	limits_leave(s->pool->limits, &s->tree);
 	s->bucket = NULL;
 	s->pool->live--;
 	if (!list_empty(&b->seats))
@@ -417,9 +429,68 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		active = worker_last_active(s->worker);
 		if (active < s->last_used)
 			active = s->last_used;
+		/* and so does what it has left running */
+		if (active < s->tree.worked_at)
+			active = s->tree.worked_at;
 		if (now - active >= limit)
 			seat_stop(s, "idle_timeout");
 	}
+}
+
+/* ---- memory */
+
+static struct seat *
+seat_of(const struct limits_tree *t)
+{
+	return LIST_ITEM(t, struct seat, tree);
+}
+
+static size_t
+roots_of(void *ctx, const struct limits_tree *t, pid_t *out, size_t max)
+{
+	(void)ctx;
+	return worker_keepers(seat_of(t)->worker, out, max);
+}
+
+static bool
+may_leave(void *ctx, const struct limits_tree *t)
+{
+	const struct seat *s = seat_of(t);
+
+	(void)ctx;
+	return is_idle(s) &&
+	    clock_ms() - worker_last_active(s->worker) >= RECENT_MS;
+}
+
+static void
+evict(void *ctx, struct limits_tree *t)
+{
+	(void)ctx;
+	seat_stop(seat_of(t), "evicted: max_memory reached");
+}
+
+static void
+told(void *ctx, struct limits_tree *t)
+{
+	struct pool *p = ctx;
+
+	if (p->on_memory)
+		p->on_memory(p->ctx, seat_of(t), t->pss_kb);
+}
+
+static struct limits *
+new_limits(struct pool *p)
+{
+	static const struct limits_callbacks cb = { roots_of, may_leave,
+		evict, told };
+
+	return limits_new(p->loop, &cb, p);
+}
+
+void
+pool_on_memory(struct pool *p, pool_memory_fn *fn)
+{
+	p->on_memory = fn;
 }
 
 /* ---- all of them */
@@ -496,6 +567,7 @@ pool_free(struct pool **pool)
 	map_free(&p->crashes);
 	map_free(&p->sessions);
 	permission_rules_free(&p->rules);
+	limits_free(&p->limits);
 	free(p);
 	*pool = NULL;
 }
@@ -643,6 +715,7 @@ seat_prompt(struct seat *s, int64_t turn, const char *preface,
 	s->last_used = clock_ms();
 	list_remove(&s->in_use_order);
 	list_append(&s->pool->by_use, &s->in_use_order);
+	limits_used(s->pool->limits, &s->tree);
 	worker_prompt(s->worker, turn, preface, blocks);
 }
 
@@ -677,5 +750,20 @@ seat_stop(struct seat *s, const char *reason)
 	if (s->is_leaving)
 		return;
 	s->is_leaving = true;
+	limits_leave(s->pool->limits, &s->tree);
 	worker_stop(s->worker, reason);
+}
+
+int
+seat_suspend(struct seat *s, struct err *e)
+{
+	if (seat_has_prompt(s) || s->is_held)
+		return fail(e, "the agent has a turn");
+	if (!seat_is_ready(s))
+		return fail(e, "the agent is being started");
+	if (!is_idle(s))
+		return fail(e, "commands that the agent has in terminals are "
+		    "still running");
+	seat_stop(s, "suspended");
+	return 0;
 }

@@ -6,9 +6,10 @@
  * late end of an old child can never touch its successor.
  *
  * Limits: at most max_agents children; when one more is needed, the idle one
- * that was used least recently goes. A child that was idle for idle_timeout
- * is retired. Crashes are counted per (chat, agent) by
- * pool/restart_policy.h.
+ * that was used least recently goes. It goes, too, when all of them take more
+ * than max_memory (pool/limits.h). A child that was idle for idle_timeout,
+ * with all its processes, is retired. Crashes are counted per (chat, agent)
+ * by pool/restart_policy.h.
  *
  * Must never know: libpq, JSON-RPC, what a turn means.
  */
@@ -36,6 +37,7 @@ struct pool_config {
 	int64_t cancel_timeout;
 	int64_t silence_timeout; /* 0: none */
 	struct restart_policy restart;
+	int64_t max_memory;      /* bytes; 0: no limit */
 };
 
 /*
@@ -49,6 +51,9 @@ typedef void pool_event_fn(void *ctx, struct seat *seat,
 struct pool *pool_new(struct ev_loop *loop, const struct pool_config *cfg,
     pool_event_fn *on_event, void *ctx);
 void pool_configure(struct pool *p, const struct pool_config *cfg);
+/* All its processes take clearly more or less memory than was told before. */
+typedef void pool_memory_fn(void *ctx, struct seat *seat, int64_t pss_kb);
+void pool_on_memory(struct pool *p, pool_memory_fn *fn);
 void pool_free(struct pool **p);   /* kills what is left */
 /* From now on every child's permissions are decided by these, in this order;
  * they are copied. Before the first call each of them is a question. */
@@ -144,5 +149,7 @@ void seat_expire_permission(struct seat *s, int64_t serial);
 /* While a turn is meant for it, it is neither evicted nor retired. */
 void seat_hold(struct seat *s, bool is_held);
 void seat_stop(struct seat *s, const char *reason);
+/* Gives its memory back: stops it, unless it is at work (-1, and how). */
+int seat_suspend(struct seat *s, struct err *e);
 
 #endif

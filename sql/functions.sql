@@ -710,6 +710,22 @@ end $$;
 comment on function hearth.set_config_option(uuid, text, text, jsonb, text) is
 	'The same as set_mode() for any of the agent''s config options, by its id. 42704 unknown chat or agent, 22023 no option, or a value that is neither string nor boolean';
 
+create or replace function hearth.suspend_agent(chat uuid, agent text,
+	requested_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.request_for_agent('suspend_agent', chat, agent, requested_by);
+comment on function hearth.suspend_agent(uuid, text, text) is
+	'Asks the daemon for the memory of the agent''s idle child in this chat: the child is ended, the conversation is kept, and the next turn goes on with it. Returns the id in hearth.commands, which fails with agent_busy when the agent is at work. 42704 unknown chat or agent';
+
+create or replace function hearth.resume_agent(chat uuid, agent text,
+	requested_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.request_for_agent('resume_agent', chat, agent, requested_by);
+comment on function hearth.resume_agent(uuid, text, text) is
+	'Takes suspend_agent() back: suspended_at is NULL again. The child is started by the next turn, which needs no resume_agent(). Returns the id in hearth.commands. 42704 unknown chat or agent';
+
 create or replace function hearth.cancel_unfinished(session uuid, chat uuid,
 	requested_by text)
 returns void language sql

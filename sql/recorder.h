@@ -118,6 +118,9 @@ struct agent_session_row {
 };
 void record_agent_session(struct chat_log *log, const char *agent,
     const struct agent_session_row *row);
+/* suspended_at, which a new child clears. */
+void record_agent_suspended(struct chat_log *log, const char *agent,
+    bool is_suspended);
 /*
  * The event agent_status: how a new child came to the conversation.
  * resumed_by: "resume" "load" "replay" (then messages of its record were given
@@ -156,6 +159,9 @@ void record_execution_start(struct chat_log *log, int64_t execution,
     const char *agent, int64_t pid, int64_t spawn_ms, const char *origin);
 void record_execution_ready(struct chat_log *log, int64_t execution,
     int64_t initialize_ms, int64_t session_ms);
+/* What its processes take now, in kB. */
+void record_execution_memory(struct chat_log *log, int64_t execution,
+    int64_t rss_kb);
 void record_execution_end(struct chat_log *log, int64_t execution,
     int exit_code, int term_signal, const char *end_reason,
     int64_t peak_rss_kb, const char *stderr_tail);

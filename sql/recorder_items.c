@@ -425,6 +425,22 @@ record_wanted(struct chat_log *log, const char *agent,
 }
 
 void
+record_agent_suspended(struct chat_log *log, const char *agent,
+    bool is_suspended)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "agent_suspended");
+	add_age(it);
+	add(it, log->chat);
+	add(it, agent);
+	add_bool(it, is_suspended);
+	item_queue(log->r, it, true);
+}
+
+void
 record_reattached(struct chat_log *log, int64_t turn, const char *agent,
     const struct reattachment *how)
 {
@@ -530,6 +546,20 @@ record_execution_end(struct chat_log *log, int64_t execution, int exit_code,
 	add_known(it, peak_rss_kb, 1);
 	add(it, stderr_tail);
 	item_queue(log->r, it, true);
+}
+
+void
+record_execution_memory(struct chat_log *log, int64_t execution,
+    int64_t rss_kb)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "execution_memory");
+	add_int(it, execution);
+	add_int(it, rss_kb);
+	item_queue(log->r, it, false);
 }
 
 void

@@ -80,7 +80,9 @@ grant execute on function
 	hearth.close_chat(uuid, text),
 	hearth.archive_session(uuid, text),
 	hearth.join_chat(uuid, text),
-	hearth.leave_chat(uuid, text)
+	hearth.leave_chat(uuid, text),
+	hearth.suspend_agent(uuid, text, text),
+	hearth.resume_agent(uuid, text, text)
 	to hearth_app, hearth_admin;
 
 -- Editing the registry and the projects

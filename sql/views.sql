@@ -18,7 +18,10 @@ select e.chat_id, e.agent,
 		case when a.pid = e.pid and a.status = 'idle'
 			then hearth.brief(now() - a.last_active_at) end as idle,
 		(select count(*) from hearth.turns t where t.chat_id = e.chat_id
-			and t.execution_id = e.id) as turns
+			and t.execution_id = e.id) as turns,
+		case when e.rss_kb < 10240 then e.rss_kb || ' kB'
+			when e.rss_kb < 10240 * 1024 then e.rss_kb / 1024 || ' MB'
+			else e.rss_kb / 1048576 || ' GB' end as rss
 	from hearth.executions e
 		left join hearth.agent_sessions a
 			on a.chat_id = e.chat_id and a.agent = e.agent
@@ -26,7 +29,7 @@ select e.chat_id, e.agent,
 	where e.ended_at is null
 	order by e.started_at;
 comment on view hearth.pool is
-	'Every live child: whose it is, what it does, how old, idle for how long, turns it has had';
+	'Every live child: whose it is, what it does, how old, idle for how long, turns, memory of all its processes';
 
 create or replace view hearth.queue with (security_invoker) as
 select t.id as turn, t.chat_id, t.agent,

@@ -316,3 +316,15 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 	if (ev->type == AGENT_ENDED)
 		session_tidy(p.session);
 }
+
+void
+agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb)
+{
+	struct supervisor *sup = ctx;
+	struct session *s = session_find(sup, seat_session(seat));
+	struct chat *c = s && !s->is_lost ?
+	    session_find_chat(s, seat_chat(seat)) : NULL;
+
+	if (c)
+		record_execution_memory(c->log, seat_execution(seat), pss_kb);
+}

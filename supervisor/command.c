@@ -156,6 +156,49 @@ reset_agent(struct supervisor *sup, const struct command *c)
 	session_tidy(s);
 }
 
+static void
+note_suspended(struct supervisor *sup, const struct command *c,
+    bool is_suspended)
+{
+	struct session *s = session_get(sup, c->session);
+	struct chat *known = session_find_chat(s, c->chat);
+	struct chat_log *log = known ? known->log :
+	    chat_log_open(sup->recorder, c->session, c->chat,
+	    c->chat_last_seq);
+
+	record_agent_suspended(log, c->agent, is_suspended);
+	if (!known)
+		chat_log_close(&log);
+	session_tidy(s);
+}
+
+/* Without a child there is nothing to give back. */
+static void
+suspend_agent(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_find(sup, c->session);
+	struct seat *seat = pool_find(sup->pool, c->session, c->chat,
+	    c->agent);
+	struct err e = { "the agent has a turn" };
+
+	if ((s && session_find_turn(s, c->chat, c->agent)) ||
+	    (seat && seat_suspend(seat, &e) != 0)) {
+		record_command(sup->recorder, c->id, "failed", "agent_busy",
+		    e.text);
+	} else {
+		if (seat)
+			note_suspended(sup, c, true);
+		done(sup, c);
+	}
+}
+
+static void
+resume_agent(struct supervisor *sup, const struct command *c)
+{
+	note_suspended(sup, c, false);
+	done(sup, c);
+}
+
 static const struct {
 	const char *kind;
 	void (*carry_out)(struct supervisor *sup, const struct command *c);
@@ -168,6 +211,8 @@ static const struct {
 	{ "reset_agent", reset_agent },
 	{ "set_mode", wish_take },
 	{ "set_config_option", wish_take },
+	{ "suspend_agent", suspend_agent },
+	{ "resume_agent", resume_agent },
 };
 
 static void

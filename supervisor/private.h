@@ -236,6 +236,7 @@ void turn_on_configured(struct turn *t, const char *error);
 /* supervisor/agent.c */
 void agent_on_event(void *ctx, struct seat *seat,
     const struct agent_event *ev);
+void agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb);
 
 /* supervisor/supervisor.c */
 /* Looks for sessions whose turns could start. */

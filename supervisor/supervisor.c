@@ -29,6 +29,7 @@ pool_config_of(const struct options *opt)
 		.cancel_timeout = opt->cancel_timeout,
 		.silence_timeout = opt->silence_timeout,
 		.restart = { opt->crash_limit, opt->crash_window },
+		.max_memory = opt->max_memory,
 	};
 }
 
@@ -44,6 +45,7 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	sup->recorder = db_recorder(db);
 	list_init(&sup->for_room);
 	sup->pool = pool_new(loop, &cfg, agent_on_event, sup);
+	pool_on_memory(sup->pool, agent_on_memory);
 	sup->workspace = workspace_new(loop, opt->state_dir);
 	sup->permission_timeout = opt->permission_timeout;
 	sup->state_dir = opt->state_dir;

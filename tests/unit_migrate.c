@@ -165,6 +165,7 @@ static const char version_2[] = "set role hearth_owner; "
 	"insert into hearth.turns (chat_id, session_id, agent, prompt) values "
 	"(gen_random_uuid(), gen_random_uuid(), 'qwen', '[]'); "
 	"drop table hearth.permission_rules; "
+	"alter table hearth.executions drop rss_kb; "
 	"delete from hearth.schema_migrations where version > 2";
 
 START_TEST(older_schema_in_use_is_upgraded)

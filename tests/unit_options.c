@@ -20,12 +20,14 @@ static const char *const keys[] = {
 	"start_timeout", "turn_timeout", "silence_timeout", "cancel_timeout",
 	"permission_timeout", "drain_timeout", "crash_limit",
 	"flush_interval", "project_roots", "log_level", "log_format",
+	"max_memory",
 };
 #define KEYS (sizeof keys / sizeof *keys)
 
 START_TEST(defaults_are_those_of_the_contract)
 {
 	struct options o;
+	double memory;
 
 	options_init(&o);
 	ck_assert_str_eq(o.database, "");
@@ -45,6 +47,9 @@ START_TEST(defaults_are_those_of_the_contract)
 	ck_assert_int_eq(o.flush_interval, 20);
 	ck_assert_int_eq(o.log_level, LOG_LEVEL_INFO);
 	ck_assert_int_eq(o.log_format, LOG_FORMAT_TEXT);
+	memory = (double)sysconf(_SC_PHYS_PAGES) *
+	    (double)sysconf(_SC_PAGESIZE);
+	ck_assert_double_eq_tol((double)o.max_memory / memory, .75, .001);
 	options_free(&o);
 	ck_assert_ptr_null(o.database);
 	options_free(&o);
@@ -124,7 +129,23 @@ static const struct {
 	{ "max_agent=5",
 	  "-o: unknown key \"max_agent\" (did you mean max_agents?)" },
 	{ "xyzzy=1", "-o: unknown key \"xyzzy\"" },
-	{ "max_memory=1", "-o: unknown key \"max_memory\"" },
+	{ "max_memory=0", NULL },
+	{ "max_memory=512MiB", NULL },
+	{ "max_memory=12 GiB", NULL },
+	{ "max_memory=50%", NULL },
+	{ "max_memory=100 %", NULL },
+	{ "max_memory=0%",
+	  "-o: max_memory: 0% is out of range (1% to 100%)" },
+	{ "max_memory=101%",
+	  "-o: max_memory: 101% is out of range (1% to 100%)" },
+	{ "max_memory=1", "-o: max_memory: \"1\" has no unit (known: KiB, "
+	  "MiB, GiB, TiB, %)" },
+	{ "max_memory=1GB", "-o: max_memory: \"1GB\" has an unknown unit "
+	  "(known: KiB, MiB, GiB, TiB, %)" },
+	{ "max_memory=half", "-o: max_memory: \"half\" is not a size like "
+	  "512MiB, 8GiB, or 75% of the machine's memory" },
+	{ "max_memory=99999999TiB", "-o: max_memory: \"99999999TiB\" is too "
+	  "large" },
 	{ "turn_timeout", "-o: expected \"key = value\"" },
 	{ "=5", "-o: expected \"key = value\"" },
 	{ "", "-o: expected \"key = value\"" },
@@ -153,7 +174,7 @@ START_TEST(each_kind_of_value_arrives_in_its_field)
 		"log_level=debug",
 		"project_roots=/home:/srv/git/:/", "max_agents=7",
 		"turn_timeout=90 min", "crash_limit=5 in 10s",
-		"log_format=json", "flush_interval=3ms",
+		"log_format=json", "flush_interval=3ms", "max_memory=3GiB",
 	};
 
 	options_init(&o);
@@ -169,6 +190,7 @@ START_TEST(each_kind_of_value_arrives_in_its_field)
 	ck_assert_int_eq(o.crash_limit, 5);
 	ck_assert_int_eq(o.crash_window, 10000);
 	ck_assert_int_eq(o.flush_interval, 3);
+	ck_assert_int_eq(o.max_memory, (int64_t)3 << 30);
 	ck_assert_int_eq(o.log_level, LOG_LEVEL_DEBUG);
 	ck_assert_int_eq(o.log_format, LOG_FORMAT_JSON);
 	options_free(&o);

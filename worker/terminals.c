@@ -334,6 +334,21 @@ terminals_alive(const struct terminals *t)
 	return t->alive;
 }
 
+size_t
+terminals_keepers(const struct terminals *t, pid_t *out, size_t max)
+{
+	size_t n = 0;
+
+	LIST_EACH(pos, tmp, &t->all) {
+		struct terminal *tm = LIST_ITEM(pos, struct terminal, node);
+		pid_t keeper = tm->child ? child_keeper(tm->child) : 0;
+
+		if (keeper > 0 && n < max)
+			out[n++] = keeper;
+	}
+	return n;
+}
+
 void
 terminals_close(struct terminals *t, bool at_once)
 {

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -106,6 +107,8 @@ void terminals_release(struct terminals *t, const char *id);
 void terminals_forget(struct terminals *t);
 /* Trees that are not gone yet. */
 int terminals_alive(const struct terminals *t);
+/* The keepers of these trees (base/child.h), at most max; how many. */
+size_t terminals_keepers(const struct terminals *t, pid_t *out, size_t max);
 /* Ends all of them, at once or as terminals_kill() does; none can be created
  * any more. */
 void terminals_close(struct terminals *t, bool at_once);

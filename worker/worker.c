@@ -513,6 +513,17 @@ worker_has_terminals(const struct worker *w)
 	return terminals_alive(w->terminals) > 0;
 }
 
+size_t
+worker_keepers(const struct worker *w, pid_t *out, size_t max)
+{
+	pid_t own = child_keeper(w->child);
+	size_t n = 0;
+
+	if (own > 0 && max > 0)
+		out[n++] = own;
+	return n + terminals_keepers(w->terminals, out + n, max - n);
+}
+
 /* The time of a pause is none of the agent's silence. */
 static void
 note_pause(struct worker *w)

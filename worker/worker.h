@@ -15,6 +15,7 @@
 #define HEARTH_WORKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -85,6 +86,11 @@ pid_t worker_pid(const struct worker *w);
 int64_t worker_last_active(const struct worker *w);
 /* Commands that the agent has in terminals are still running. */
 bool worker_has_terminals(const struct worker *w);
+/*
+ * The keepers (base/child.h) below which all its processes are: the agent's and
+ * those of its terminals. Returns how many, at most max.
+ */
+size_t worker_keepers(const struct worker *w, pid_t *out, size_t max);
 
 /*
  * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of

@@ -48,7 +48,8 @@ on conflict (chat_id, agent) do update set
 	crash_count = coalesce($14::bigint, a.crash_count),
 	backoff_until = case when $15::bigint < 0 then a.backoff_until
 		else excluded.backoff_until end,
-	suspended_at = case when $5::text is null then a.suspended_at
+	suspended_at = case when $5::text is null or $5::text = 'closed'
+			then a.suspended_at
 		else excluded.suspended_at end,
 	last_active_at = case when $5::text in ('active', 'idle')
 		then excluded.last_active_at else a.last_active_at end

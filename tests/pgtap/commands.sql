@@ -72,11 +72,12 @@ select throws_ok($$ insert into hearth.commands (kind, args)
 	values ('answer_permission', '{"request": 1}') $$, '23505', null,
 	'an index holds it, not luck');
 
--- close_agent, reset_agent
+-- close_agent, reset_agent, suspend_agent, resume_agent
 
 create temp table asked as select f, pg_temp.app(format(
 	'select hearth.%s(chat => %L, agent => %L)', f, pg_temp.id(11), 'qwen'))
-	::bigint as id from unnest('{close_agent,reset_agent}'::text[]) f;
+	::bigint as id from unnest('{close_agent,reset_agent,suspend_agent,
+		resume_agent}'::text[]) f;
 select results_eq(format('select kind, session_id, chat_id, agent, status
 	from hearth.commands where id = %s', id),
 	format('values (%L, %L::uuid, %L::uuid, %L, %L)', f, pg_temp.id(1),
@@ -84,10 +85,12 @@ select results_eq(format('select kind, session_id, chat_id, agent, status
 	from asked;
 select pg_temp.fails(format('select hearth.%s(%L, %L)', f, pg_temp.id(99),
 	'qwen'), '42704', '%open_chat()%', f || ' in an unknown chat')
-	from unnest('{close_agent,reset_agent}'::text[]) f;
+	from unnest('{close_agent,reset_agent,suspend_agent,
+		resume_agent}'::text[]) f;
 select pg_temp.fails(format('select hearth.%s(%L, %L)', f, pg_temp.id(11),
 	'nobody'), '42704', '%agent_list%', f || ' of an unknown agent')
-	from unnest('{close_agent,reset_agent}'::text[]) f;
+	from unnest('{close_agent,reset_agent,suspend_agent,
+		resume_agent}'::text[]) f;
 insert into hearth.agent_sessions (chat_id, agent, session_id)
 	values (pg_temp.id(11), 'gone', pg_temp.id(1));
 select lives_ok(format('select pg_temp.app(%L)', format(

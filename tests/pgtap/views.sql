@@ -7,7 +7,7 @@ select no_plan();
 
 create temp table contract (view text, cols text);
 insert into contract values
-('pool', 'chat_id agent status pid node age idle turns'),
+('pool', 'chat_id agent status pid node age idle turns rss'),
 ('queue', 'turn chat_id agent age waits_for'),
 ('active_turns', 'turn chat_id agent status age warm node'),
 ('agent_list', 'name title enabled paused warm spares permission_mode idle_timeout'),
@@ -73,9 +73,11 @@ union all select pg_temp.id(12), pg_temp.id(1), 'qwen', '[]', 'failed', 3,
 		false, now(), null, null, now(), null, null, null, false,
 		E'agent exited\nwith code 3', 'agent_crashed';
 
-select results_eq('select agent, status, pid, age, idle, turns
-	from hearth.pool', $$ values ('qwen', 'idle', 100, '1m', '30s', 3::bigint),
-		('qwen', 'spare', 101, '0s', null, 0) $$, 'pool');
+update hearth.executions set rss_kb = 409600 where pid = 100;
+select results_eq('select agent, status, pid, age, idle, turns, rss
+	from hearth.pool', $$ values
+		('qwen', 'idle', 100, '1m', '30s', 3::bigint, '400 MB'),
+		('qwen', 'spare', 101, '0s', null, 0, null) $$, 'pool');
 select results_eq('table hearth.turn_latency', $$ values ('qwen', 3::bigint,
 	20.0, 29.0, 29.8, 2000.0, 2900.0, 2980.0) $$, 'turn_latency');
 select results_eq($$ select * from hearth.turn_latency('1 hour') $$,
