@@ -33,6 +33,7 @@ struct seat {
 	bool has_failed;
 	bool is_paused;           /* its chat is */
 	bool is_leaving;          /* asked to stop: not to be found any more */
+	const char *origin;
 };
 
 /* The live seats of one session; there while it has any. */
@@ -325,6 +326,7 @@ pool_start(struct pool *p, const struct seat_spec *spec, struct err *e)
 	s->agent = xstrdup(spec->agent);
 	s->config_hash = xstrdup(spec->config_hash);
 	s->execution = spec->execution;
+	s->origin = spec->origin;
 	s->idle_timeout = spec->idle_timeout;
 	s->last_used = clock_ms();
 	enter_bucket(s);
@@ -605,7 +607,13 @@ seat_has_failed(const struct seat *s)
 bool
 seat_is_fresh(const struct seat *s)
 {
-	return !s->had_prompt;
+	return !s->had_prompt && strcmp(s->origin, "cold") == 0;
+}
+
+const char *
+seat_origin(const struct seat *s)
+{
+	return s->origin;
 }
 
 const char *
@@ -621,10 +629,16 @@ seat_prompt(struct seat *s, int64_t turn, const char *preface,
 	s->had_prompt = true;
 	free(s->lost_reason);
 	s->lost_reason = NULL;
+	seat_touch(s);
+	worker_prompt(s->worker, turn, preface, blocks);
+}
+
+void
+seat_touch(struct seat *s)
+{
 	s->last_used = clock_ms();
 	list_remove(&s->in_use_order);
 	list_append(&s->pool->by_use, &s->in_use_order);
-	worker_prompt(s->worker, turn, preface, blocks);
 }
 
 void

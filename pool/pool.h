@@ -66,6 +66,8 @@ struct seat_spec {
 	int64_t idle_timeout;      /* -1: the pool's */
 	bool is_paused;            /* as by pool_pause_chat() */
 	int64_t launcher_words;    /* so many words of argv are launcher */
+	const char *origin;        /* of its execution: "cold" or "warmed";
+	                            * static */
 };
 
 /* The (chat, agent)'s live seat (starting, idle or at work), or NULL. */
@@ -116,8 +118,9 @@ bool seat_is_ready(const struct seat *s);  /* has a session, no prompt */
 bool seat_has_prompt(const struct seat *s);
 /* AGENT_FAILED came: it never became usable, or is so no more. */
 bool seat_has_failed(const struct seat *s);
-/* True for the seat's first prompt: the child was started for it. */
+/* True until the first prompt of a child that was started for it. */
 bool seat_is_fresh(const struct seat *s);
+const char *seat_origin(const struct seat *s);
 /* Why its conversation began anew though there was one, until it has a
  * prompt; else NULL. */
 const char *seat_lost_reason(const struct seat *s);
@@ -132,5 +135,7 @@ void seat_expire_permission(struct seat *s, int64_t serial);
 /* While a turn is meant for it, it is neither evicted nor retired. */
 void seat_hold(struct seat *s, bool is_held);
 void seat_stop(struct seat *s, const char *reason);
+/* It will be needed soon: others are evicted before it. */
+void seat_touch(struct seat *s);
 
 #endif

@@ -50,6 +50,9 @@ struct db_callbacks {
 	/* A connection was lost (told once until the next up). */
 	void (*down)(void *ctx, const char *why);
 	void (*work)(void *ctx, const struct queued_turn *q);
+	/* Somebody is about to prompt this agent in this chat of any node. */
+	void (*typing)(void *ctx, const char *session, const char *chat,
+	    const char *agent);
 	/* Commands wait: db_take_commands(). */
 	void (*commands)(void *ctx);
 	/* Another node has taken the session: forget all about it. Its writes
@@ -140,6 +143,17 @@ void db_claim(struct db *db, const char *session,
  */
 void db_claim_warm(struct db *db, const char *session, int64_t turn,
     const struct warm_seat *seat, db_claimed_fn *done, void *ctx);
+
+/*
+ * What starting an agent ahead of any turn takes: takes ownership of the
+ * session when nobody alive has it, and gives a claimed_turn without a turn
+ * (turn 0; execution_id a fresh one). t is NULL when it may not be started;
+ * code and why say what speaks against it.
+ */
+typedef void db_warm_fn(void *ctx, const struct claimed_turn *t,
+    const char *code, const char *why);
+void db_warm(struct db *db, const char *session, const char *chat,
+    const char *agent, db_warm_fn *done, void *ctx);
 
 /*
  * Sessions (of this node or of nobody alive) with queued turns, at most limit

@@ -37,12 +37,14 @@ member(const char *json, const char *name, char out[static 72])
 	return out;
 }
 
-/* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"} or {"command":1}. */
+/* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"}, the same with
+ * "typing":1 for the turn, or {"command":1}. */
 void
 on_work(void *ctx, const char *channel, const char *payload)
 {
 	struct db *db = ctx;
 	char command[72], session[72], turn[72], chat[72], agent[72];
+	char typing[72];
 	struct queued_turn q = {
 		.session = member(payload, "session", session),
 		.turn = atoll(member(payload, "turn", turn)),
@@ -59,7 +61,10 @@ on_work(void *ctx, const char *channel, const char *payload)
 		return;
 	if (strlen(chat) != 36 || !*agent)
 		q.chat = q.agent = NULL;
-	db->cb->work(db->ctx, &q);
+	if (!*member(payload, "typing", typing))
+		db->cb->work(db->ctx, &q);
+	else if (q.chat)
+		db->cb->typing(db->ctx, session, chat, agent);
 }
 
 void
@@ -111,6 +116,8 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->waiting(a->ctx, NULL, 0, -1, &words);
 	else if (a->transcript)
 		a->transcript(a->ctx, a->session, a->turn, NULL, &words);
+	else if (a->warm)
+		a->warm(a->ctx, NULL, "database", words.text);
 	else
 		a->commands(a->ctx, NULL, 0, &words);
 	question_free(a);

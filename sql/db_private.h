@@ -63,7 +63,7 @@ void db_asker_ready(struct db *db);
 void start_writer(struct db *db);
 void start_asker(struct db *db);
 
-/* One question, and the one of its four callbacks that it has. */
+/* One question, and the one of its callbacks that it has. */
 struct question {
 	struct list node;          /* in one of the lists of db */
 	struct db *db;
@@ -72,6 +72,7 @@ struct question {
 	db_waiting_fn *waiting;
 	db_commands_fn *commands;
 	db_transcript_fn *transcript;
+	db_warm_fn *warm;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */

@@ -649,6 +649,98 @@ return hearth.request_for_agent('reset_agent', chat, agent, requested_by);
 comment on function hearth.reset_agent(uuid, text, text) is
 	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off and its session: the next turn begins anew. Returns the id in hearth.commands. 42704 unknown chat or agent';
 
+-- Warmth: a child before the prompt.
+
+create or replace function hearth.chat_for_agent(chat uuid, agent text,
+	out session uuid, out refusal text, out hint text)
+language plpgsql stable
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	at record;
+begin
+	select c.session_id, c.closed_at, s.archived_at, a.enabled, a.paused,
+			x.backoff_until
+		into at
+		from chats c
+			join sessions s on s.id = c.session_id
+			left join agents a on a.name = chat_for_agent.agent
+			left join agent_sessions x on x.chat_id = c.id
+				and x.agent = a.name
+		where c.id = chat;
+	if not found then
+		perform no_such('chat', chat::text, 'Create it with open_chat().');
+	end if;
+	if at.enabled is null then
+		perform refuse_agent(agent);
+	end if;
+	session := at.session_id;
+	if at.archived_at is not null then
+		refusal := format('session %s is archived', at.session_id);
+		hint := 'Open a new session of the project.';
+	elsif at.closed_at is not null then
+		refusal := format('chat %s is closed', chat);
+		hint := 'Open another one with open_chat().';
+	elsif not at.enabled then
+		refusal := format('agent "%s" is disabled', agent);
+		hint := format('Enable it (hearth agents enable %s), or choose'
+			' another.', agent);
+	elsif at.paused then
+		refusal := format('agent "%s" is paused', agent);
+		hint := 'It starts again when hearth.agents.paused is false.';
+	elsif at.backoff_until > now() then
+		refusal := format('agent "%s" waits after crashes until %s', agent,
+			date_trunc('second', at.backoff_until));
+		hint := 'See last_error in hearth.agent_sessions; reset_agent()'
+			' ends the wait.';
+	end if;
+end $$;
+comment on function hearth.chat_for_agent(uuid, text) is
+	'The chat''s session, and why the agent may not be started in it now, if so; 42704 unknown chat or agent';
+
+create or replace function hearth.warm(chat uuid, agent text,
+	requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	at record;
+begin
+	at := chat_for_agent(chat, agent);
+	if at.refusal is not null then
+		raise exception using errcode = '55000', message = at.refusal,
+			hint = at.hint;
+	end if;
+	return request('warm', at.session, chat, agent, requested_by);
+end $$;
+comment on function hearth.warm(uuid, text, text) is
+	'Asks the daemon to start the agent in this chat before it is prompted. Returns the id in hearth.commands: done when the child is ready, failed with the reason. 42704 unknown chat or agent; 55000 closed chat, archived session, agent disabled, paused or in back-off';
+
+create or replace function hearth.typing(chat uuid, agent text,
+	participant text)
+returns void language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	at record;
+begin
+	if coalesce(btrim(participant), '') = ''
+		or octet_length(participant) > 200 then
+		raise exception using errcode = '22023',
+			message = 'the participant is empty or longer than 200 bytes',
+			hint = 'Give the id that the application has for the person.';
+	end if;
+	at := chat_for_agent(chat, agent);
+	if at.refusal is not null then
+		return;
+	end if;
+	perform pg_notify('hearth_work', '{"session":"' || at.session
+			|| '","typing":1,"chat":"' || chat || '","agent":"' || agent
+			|| '"}'),
+		pg_notify('hearth_status', json_build_object('what', 'presence',
+			'chat', chat, 'agent', agent, 'id', participant,
+			'status', 'typing')::text);
+end $$;
+comment on function hearth.typing(uuid, text, text) is
+	'Somebody types a prompt for this agent: its child is started if it can be, or kept warm, and readers of the chat are told. Nothing is stored, and nothing happens while no hearthd is up. Call it as often as you like, a few seconds apart is enough. 42704 unknown chat or agent, 22023 bad participant';
+
 create or replace function hearth.cancel_unfinished(session uuid, chat uuid,
 	requested_by text)
 returns void language sql

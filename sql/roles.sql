@@ -74,6 +74,8 @@ grant execute on function
 	hearth.answer_permission(bigint, text, text),
 	hearth.close_agent(uuid, text, text),
 	hearth.reset_agent(uuid, text, text),
+	hearth.warm(uuid, text, text),
+	hearth.typing(uuid, text, text),
 	hearth.close_chat(uuid, text),
 	hearth.archive_session(uuid, text),
 	hearth.join_chat(uuid, text),

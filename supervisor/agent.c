@@ -39,6 +39,7 @@ execution_ready(struct place *p, const struct agent_event *ev)
 		.backoff_ms = 0,
 	    });
 	history_note(p->chat, p->turn ? p->turn->id : 0, p->agent, ev);
+	warm_settle(p->session, p->chat->id, p->agent, NULL, NULL);
 	if (p->turn)
 		turn_advance(p->turn);
 }
@@ -47,7 +48,8 @@ static void
 spawned(struct place *p, const struct agent_event *ev)
 {
 	record_execution_start(p->chat->log, seat_execution(p->seat),
-	    p->agent, ev->spawned.pid, ev->spawned.spawn_ms, "cold");
+	    p->agent, ev->spawned.pid, ev->spawned.spawn_ms,
+	    seat_origin(p->seat));
 	record_agent_session(p->chat->log, p->agent,
 	    &(struct agent_session_row){
 		.status = "warming",
@@ -195,6 +197,8 @@ static void
 failed(struct place *p, const struct agent_event *ev)
 {
 	note_crash(p, ev->failed.error_code, ev->failed.error, -1);
+	warm_settle(p->session, p->chat->id, p->agent, ev->failed.error_code,
+	    ev->failed.error);
 	/* one that waits for its working copy finds no child, and says so */
 	if (p->turn && p->turn->state == TURN_STARTING && p->turn->waits == 0)
 		turn_fail(p->turn, ev->failed.error_code, ev->failed.error);
@@ -225,6 +229,9 @@ ended(struct place *p, const struct agent_event *ev)
 		    });
 	else
 		note_crash(p, "agent_crashed", ev->ended.end_reason, 0);
+	warm_settle(p->session, p->chat->id, p->agent,
+	    ev->ended.was_planned ? "closed" : "agent_crashed",
+	    ev->ended.end_reason);
 	if (p->turn)
 		turn_advance(p->turn);
 }

@@ -122,9 +122,16 @@ close_matching(void *ctx, struct seat *seat)
 static void
 close_seats(struct supervisor *sup, const struct command *c)
 {
+	struct session *s = session_find(sup, c->session);
+
+	if (s)
+		warm_settle(s, c->chat, c->agent, "closed",
+		    "closed by a user");
 	pool_each(sup->pool, c->session, close_matching,
 	    &(struct closing){ sup, c });
 	done(sup, c);
+	if (s)
+		session_tidy(s);
 }
 
 /* What waited for the end of the back-off sees it now. */
@@ -154,6 +161,13 @@ reset_agent(struct supervisor *sup, const struct command *c)
 	session_tidy(s);
 }
 
+/* Answered when the child is ready. */
+static void
+warm(struct supervisor *sup, const struct command *c)
+{
+	warm_ask(session_get(sup, c->session), c->chat, c->agent, c->id);
+}
+
 static const struct {
 	const char *kind;
 	void (*carry_out)(struct supervisor *sup, const struct command *c);
@@ -164,6 +178,7 @@ static const struct {
 	{ "close_chat", close_seats },
 	{ "archive_session", close_seats },
 	{ "reset_agent", reset_agent },
+	{ "warm", warm },
 };
 
 static void

@@ -43,6 +43,7 @@ struct supervisor {
 	int64_t permission_timeout; /* milliseconds */
 	const char *state_dir;      /* the options' */
 	struct map sessions;        /* uuid -> struct session */
+	struct map typed;           /* chat/agent: asked for since the last poll */
 	struct list for_room;       /* turns that wait for room in the pool */
 	bool is_room_freed;         /* since they were looked at */
 	int turns;                  /* claimed, their end not queued yet */
@@ -66,11 +67,12 @@ enum copy_work { COPY_IDLE, COPY_MAKING, COPY_TREE_BEFORE, COPY_TREE_AFTER };
 struct session {
 	struct supervisor *sup;
 	char *id;
-	struct list chats, turns;
+	struct list chats, turns, warmings;
 	struct working_copy *copy;  /* NULL until the first turn needs it */
 	bool is_copy_made;
 	enum copy_work copy_work;
-	struct turn *copy_turn;     /* the turn that it is done for */
+	struct turn *copy_turn;     /* the turn that it is done for; NULL: none */
+	struct chat *copy_chat;     /* where it is recorded that it is made */
 	char *background_agent;     /* updates flowed outside of any turn since
 	                             * the last tree: whose; NULL */
 	bool wants_claim;           /* there may be a turn to claim */
@@ -113,6 +115,31 @@ struct outcome {
 	int64_t input_tokens, output_tokens;
 };
 
+/* How an agent is launched in a chat, should it be necessary; all owned. */
+struct launch {
+	char **command, **env;
+	size_t launcher_words;      /* of command */
+	char *project;              /* its folder */
+	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
+	char *known_session;        /* to be reopened by a new child */
+	bool may_replace;
+	int64_t idle_timeout;
+};
+
+/* A child that is started ahead of any turn, until it is ready. */
+struct warming {
+	struct list in_session;
+	struct session *session;
+	char *chat_id, *agent;
+	struct chat *chat;          /* NULL: it is being asked what it takes */
+	struct launch launch;
+	int64_t execution;
+	bool is_announced;          /* the agent session says "warming" */
+	bool is_started;            /* a child has its execution */
+	int64_t *commands;          /* that asked for it, answered at its end */
+	size_t n_commands;
+};
+
 struct turn {
 	struct list in_session;
 	struct list for_room;       /* in supervisor.for_room, or not */
@@ -123,14 +150,7 @@ struct turn {
 	bool is_exclusive;
 	char *agent;
 	char *prompt, *created_by, *model, *mode_id;
-	/* how its agent is launched, should it be necessary */
-	char **command, **env;
-	size_t launcher_words;      /* of command */
-	char *project;              /* its folder */
-	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
-	char *known_session;        /* to be reopened by a new child */
-	bool may_replace;
-	int64_t idle_timeout;
+	struct launch launch;
 	int64_t execution;          /* of the seat, or for a new one */
 	bool is_execution_spent;    /* a child has had it */
 	bool is_recorded_running;
@@ -167,7 +187,34 @@ void session_tidy(struct session *s);
 void session_lose(struct session *s);
 void session_free(struct session *s);
 
+/* supervisor/launch.c: from a registry entry to a child in its seat */
+void launch_fill(struct launch *l, const struct claimed_turn *c);
+void launch_clear(struct launch *l);
+/* There is no live seat for the pair, and the working copy is made. */
+struct seat *launch_start(const struct launch *l, struct chat *chat,
+    const char *agent, int64_t execution, const char *origin,
+    struct err *e);
+
+/* supervisor/warm.c: children ahead of turns */
+/* command: to be answered when the child is ready or cannot be; 0: none. */
+void warm_ask(struct session *s, const char *chat, const char *agent,
+    int64_t command);
+/* Somebody is about to prompt it. */
+void warm_typing(struct supervisor *sup, const char *session,
+    const char *chat, const char *agent);
+/* The next step of those that can do one. */
+void warm_advance_all(struct session *s);
+/* The pair's child is ready (code NULL), or will not be. */
+void warm_settle(struct session *s, const char *chat, const char *agent,
+    const char *code, const char *why);
+void warm_forget_all(struct session *s);
+
 /* supervisor/copy.c: the session's working copy, one operation at a time */
+/* Where it lies, when that is not known yet. */
+void copy_prepare(struct session *s, const struct claimed_turn *c);
+/* The same as copy_is_ready() for what is no turn; warm_advance_all()
+ * follows. */
+bool copy_is_ready_for(struct chat *chat);
 /* Both return true when it is there / its tree is taken; else they begin or
  * wait, and turn_advance() follows. */
 bool copy_is_ready(struct turn *t);

@@ -44,6 +44,7 @@ session_get(struct supervisor *sup, const char *id)
 	s->id = xstrdup(id);
 	list_init(&s->chats);
 	list_init(&s->turns);
+	list_init(&s->warmings);
 	map_set(&sup->sessions, id, s);
 	return s;
 }
@@ -112,7 +113,9 @@ add_warm(void *ctx, struct seat *seat)
 {
 	struct warm_list *warm = ctx;
 
-	if (!seat_is_ready(seat) || warm->n == WARM_SEATS)
+	/* one that lost its conversation is told of it first */
+	if (!seat_is_ready(seat) || seat_lost_reason(seat) ||
+	    warm->n == WARM_SEATS)
 		return;
 	warm->seats[warm->n++] = (struct warm_seat){
 		.chat = seat_chat(seat),
@@ -189,7 +192,7 @@ claim_hinted(struct session *s)
 	    !is_copy_ready(s) || !session_find_chat(s, s->hinted_chat))
 		return false;
 	seat = pool_find(sup->pool, s->id, s->hinted_chat, s->hinted_agent);
-	if (!seat || !seat_is_ready(seat))
+	if (!seat || !seat_is_ready(seat) || seat_lost_reason(seat))
 		return false;
 	db_claim_warm(sup->db, s->id, s->hinted, &(struct warm_seat){
 		.chat = seat_chat(seat),
@@ -323,6 +326,7 @@ session_free(struct session *s)
 	map_remove(&s->sup->sessions, s->id);
 	LIST_EACH(pos, tmp, &s->turns)
 		turn_forget(LIST_ITEM(pos, struct turn, in_session));
+	warm_forget_all(s);
 	LIST_EACH(pos, tmp, &s->chats)
 		free_chat(LIST_ITEM(pos, struct chat, in_session));
 	working_copy_free(&s->copy);
@@ -336,7 +340,8 @@ session_free(struct session *s)
 void
 session_tidy(struct session *s)
 {
-	if (list_empty(&s->turns) && !s->is_claiming &&
+	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
+	    !s->is_claiming &&
 	    s->copy_work == COPY_IDLE &&
 	    !pool_has_session(s->sup->pool, s->id))
 		session_free(s);
@@ -356,6 +361,7 @@ session_lose(struct session *s)
 	log_warning("hearthd", "session %s: %s", s->id, reason);
 	s->is_lost = true;
 	pool_each(s->sup->pool, s->id, stop_seat, reason);
+	warm_settle(s, NULL, NULL, "lost", reason);
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
 

@@ -85,6 +85,7 @@ supervisor_free(struct supervisor **supervisor)
 	pool_free(&sup->pool);
 	map_each(&sup->sessions, free_session, NULL);
 	map_free(&sup->sessions);
+	map_free(&sup->typed);
 	workspace_free(&sup->workspace);
 	free(sup);
 	*supervisor = NULL;
@@ -141,6 +142,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 
 	(void)loop;
 	(void)revents;
+	map_free(&sup->typed);
 	supervisor_look(sup);
 	commands_take(sup);
 }
@@ -185,6 +187,13 @@ supervisor_work(struct supervisor *sup, const struct queued_turn *q)
 	session_hint(s, q);
 	/* not claimed while PostgreSQL is away: found again when it is back */
 	session_tidy(s);
+}
+
+void
+supervisor_typing(struct supervisor *sup, const char *session,
+    const char *chat, const char *agent)
+{
+	warm_typing(sup, session, chat, agent);
 }
 
 void
