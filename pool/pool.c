@@ -146,6 +146,16 @@ pool_has_session(const struct pool *p, const char *session)
 	return map_get(&p->sessions, session) != NULL;
 }
 
+bool
+pool_has_remains(const struct pool *p, const char *session)
+{
+	LIST_EACH(pos, tmp, &p->ending)
+		if (strcmp(LIST_ITEM(pos, struct seat, in_session)->session,
+		    session) == 0)
+			return true;
+	return pool_has_session(p, session);
+}
+
 struct pool_counts
 pool_count(const struct pool *p)
 {
@@ -359,6 +369,9 @@ on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
 	case AGENT_ENDED:
 		leave_bucket(s);
 		list_append(&p->ending, &s->in_session);
+		break;
+	case AGENT_GONE:
+		list_remove(&s->in_session);
 		break;
 	default:
 		break;

@@ -86,6 +86,8 @@ void pool_each(const struct pool *p, const char *session,
     void (*fn)(void *ctx, struct seat *seat), void *ctx);
 /* True until the last child of the session has ended. */
 bool pool_has_session(const struct pool *p, const char *session);
+/* True until nothing of them is left, whatever they had started included. */
+bool pool_has_remains(const struct pool *p, const char *session);
 /* Back-pressure: no child's output is read while true. */
 void pool_pause(struct pool *p, bool paused);
 /* The same for the chat's children alone. */

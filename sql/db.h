@@ -111,6 +111,8 @@ struct claimed_turn {
 	                            * it had a child last, or NULL */
 	bool may_replace;          /* it failed to reopen that the last time */
 	int64_t launcher_words;    /* how many of command are the launcher's */
+	bool ends_child;           /* the agent's child ends with its turn */
+	bool is_ephemeral;         /* the session ends with its last turn */
 };
 
 /* A warm worker of the session that is idle now. */
@@ -164,6 +166,23 @@ typedef void db_waiting_fn(void *ctx, const char *const *sessions, size_t n,
     int64_t next_ms, const struct err *e);
 void db_waiting_sessions(struct db *db, int limit, db_waiting_fn *done,
     void *ctx);
+
+/*
+ * Ephemeral sessions whose turns have all ended, at most limit of them; they
+ * are this node's then. Of a claimed_turn they have session, project and
+ * worktree. NULL when the question could not be answered.
+ */
+typedef void db_ended_fn(void *ctx, const struct claimed_turn *sessions,
+    size_t n);
+void db_ended_sessions(struct db *db, int limit, db_ended_fn *done,
+    void *ctx);
+/*
+ * Archives one of them, unless another turn has come meanwhile; is_removed: its
+ * worktree is gone. done: it was tried, session comes back.
+ */
+typedef void db_retired_fn(void *ctx, const char *session);
+void db_retire_session(struct db *db, const char *session, bool is_removed,
+    db_retired_fn *done, void *ctx);
 
 /* What was said in a chat. */
 struct transcript {

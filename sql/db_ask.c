@@ -118,6 +118,10 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->transcript(a->ctx, a->session, a->turn, NULL, &words);
 	else if (a->warm)
 		a->warm(a->ctx, NULL, "database", words.text);
+	else if (a->ended)
+		a->ended(a->ctx, NULL, 0);
+	else if (a->retired)
+		a->retired(a->ctx, a->session);
 	else
 		a->commands(a->ctx, NULL, 0, &words);
 	question_free(a);
@@ -281,4 +285,80 @@ db_transcript(struct db *db, const char *session, const char *chat,
 	params_int8(&p, turn);
 	params_int8(&p, bytes);
 	conn_ask(db->asker, "transcript", &p, on_transcript, a);
+}
+
+/* ---- one-shot sessions */
+
+static void
+on_ended(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct claimed_turn *list;
+	int n;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	n = PQntuples(res);
+	list = xcalloc((size_t)n + 1, sizeof *list);
+	for (int i = 0; i < n; i++)
+		list[i] = (struct claimed_turn){
+			.session = result_text(res, i, "session"),
+			.project_id = result_int8(res, i, "project_id"),
+			.project_path = result_text(res, i, "project_path"),
+			.default_branch = result_text(res, i,
+			    "default_branch"),
+			.worktree_path = result_text(res, i, "worktree_path"),
+			.base_commit = result_text(res, i, "base_commit"),
+		};
+	a->ended(a->ctx, list, (size_t)n);
+	free(list);
+	question_free(a);
+}
+
+void
+db_ended_sessions(struct db *db, int limit, db_ended_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, NULL);
+	struct params p = { 0 };
+
+	a->ended = done;
+	if (!question_can(a))
+		return;
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_int8(&p, limit);
+	conn_ask(db->asker, "ended_sessions", &p, on_ended, a);
+}
+
+static void
+on_retired(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+
+	(void)res;
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	a->retired(a->ctx, a->session);
+	question_free(a);
+}
+
+void
+db_retire_session(struct db *db, const char *session, bool is_removed,
+    db_retired_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, session);
+	struct params p = { 0 };
+
+	a->retired = done;
+	if (!question_can(a))
+		return;
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_text(&p, session);
+	params_bool(&p, is_removed);
+	conn_ask(db->asker, "retire_session", &p, on_retired, a);
 }

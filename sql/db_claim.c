@@ -99,6 +99,8 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->known_session = result_text(res, 0, "known_session");
 	t->may_replace = result_bool(res, 0, "may_replace");
 	t->launcher_words = result_int8(res, 0, "launcher_words");
+	t->ends_child = result_bool(res, 0, "ends_child");
+	t->is_ephemeral = result_bool(res, 0, "is_ephemeral");
 }
 
 static void

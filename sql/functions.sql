@@ -493,6 +493,35 @@ end $$;
 comment on function hearth.submit(uuid, text, text, jsonb, text, text, text, text, text) is
 	'Queues a prompt for an agent in a chat and returns the turn''s id. mode: queue; interrupt (cancels the live turn as replaced and goes before the queued ones); reject (55006 when the chat has an unfinished turn). The same idempotency_key with the same content returns the first turn, with other content 23505. 42704 unknown chat or agent; 55000 closed chat, archived session, disabled agent; 22023 empty prompt, bad blocks or mode; 54000 above 16 MB';
 
+create or replace function hearth.submit_once(project text, agent text,
+	prompt text, blocks jsonb default null,
+	idempotency_key text default null, created_by text default null,
+	model text default null, mode_id text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	belongs_to bigint := find_project(project);
+	key text := nullif(submit_once.idempotency_key, '');
+	session uuid := gen_random_uuid();
+	chat uuid := gen_random_uuid();
+begin
+	if key is not null then
+		session := md5(format('hearth session %s %s', belongs_to, key));
+		chat := md5(format('hearth chat %s %s', belongs_to, key));
+	end if;
+	insert into sessions (id, tenant, project_id, ephemeral)
+	select session, p.tenant, p.id, true
+		from projects p where p.id = belongs_to
+	on conflict (id) do nothing;
+	insert into chats (id, tenant, session_id)
+	select chat, s.tenant, s.id from sessions s where s.id = session
+	on conflict (id) do nothing;
+	return submit(chat, agent, prompt, blocks, 'queue', key, created_by,
+		model, mode_id);
+end $$;
+comment on function hearth.submit_once(text, text, text, jsonb, text, text, text, text) is
+	'Queues a prompt that needs no conversation: in a session, worktree and child of its own, which end with it; what was said and changed stays to be read. The same idempotency_key for the same project and content returns the first turn, with other content 23505. Returns the turn''s id; the errors of open_session() and submit()';
+
 create or replace function hearth.same_turn(chat uuid, key text, hash bytea)
 returns bigint language plpgsql
 set search_path = pg_catalog, hearth, pg_temp as $$

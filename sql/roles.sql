@@ -69,6 +69,7 @@ grant execute on function
 	hearth.rename_session(uuid, text),
 	hearth.rename_chat(uuid, text),
 	hearth.submit(uuid, text, text, jsonb, text, text, text, text, text),
+	hearth.submit_once(text, text, text, jsonb, text, text, text, text),
 	hearth.follow_up(uuid, text, jsonb, text, text, text, text, text),
 	hearth.cancel(bigint, text),
 	hearth.answer_permission(bigint, text, text),

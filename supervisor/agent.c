@@ -288,6 +288,7 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 		return;
 	/* by now it may be a later one, which does not know the seat's chat */
 	if (ev->type == AGENT_GONE) {
+		retire_advance(p.session);
 		session_tidy(p.session);
 		return;
 	}

@@ -53,6 +53,8 @@ struct supervisor {
 	bool ask_again;
 	bool is_taking;             /* commands */
 	bool take_again;
+	bool is_sweeping;           /* for ephemeral sessions that have ended */
+	bool sweep_again;
 	const char *interrupted;    /* why turns that end now were cut off */
 	struct ev_timer poll;       /* waiting sessions, should a hint be lost */
 	struct ev_prepare prepare;  /* before the loop sleeps: room? quiet? empty? */
@@ -62,7 +64,10 @@ struct supervisor {
 };
 
 /* What the one operation on a working copy at a time is done for. */
-enum copy_work { COPY_IDLE, COPY_MAKING, COPY_TREE_BEFORE, COPY_TREE_AFTER };
+enum copy_work {
+	COPY_IDLE, COPY_MAKING, COPY_TREE_BEFORE, COPY_TREE_AFTER,
+	COPY_REMOVING
+};
 
 struct session {
 	struct supervisor *sup;
@@ -82,6 +87,10 @@ struct session {
 	int64_t passed_over;        /* clock_ms() when the full claim found only
 	                             * turns that could not start; 0 not so */
 	bool is_claiming;
+	bool is_ephemeral;          /* ends with its last turn */
+	bool is_retiring;           /* it has: nothing begins in it until it is
+	                             * known whether it is archived */
+	bool is_copy_removed;       /* then */
 	bool is_lost;               /* another node has it: record nothing */
 	int64_t *cancelled;         /* turns cancelled while a claim was under
 	                             * way that may bring them */
@@ -160,6 +169,7 @@ struct turn {
 	bool is_requeued;           /* its end: not started, queued again */
 	int waits;                  /* callbacks that will come back to it */
 	bool closes_seat;           /* its child is stopped when it has ended */
+	bool ends_child;            /* as that of each turn of its agent is */
 	bool is_cancelled;
 	char *cancelled_by, *cancel_reason;
 	struct list asks;
@@ -225,6 +235,12 @@ void copy_tree_after(struct turn *t);
 /* turn 0: nobody's turn; agent NULL: a person did it. */
 void copy_record_changes(struct turn *t, int64_t turn, const char *agent,
     const struct file_change *changes, size_t n);
+
+/* supervisor/retire.c: the end of ephemeral sessions */
+/* Looks for those whose turns have all ended. */
+void retire_sweep(struct supervisor *sup);
+/* A child of it is gone. */
+void retire_advance(struct session *s);
 
 /* supervisor/turn.c */
 void turn_begin(struct session *s, const struct claimed_turn *c);

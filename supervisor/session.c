@@ -210,6 +210,7 @@ session_claim(struct session *s)
 	struct warm_list warm = { .n = 0 };
 
 	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
+	    s->is_retiring ||
 	    has_exclusive_turn(s)) {
 		s->wants_claim = true;
 		return;
@@ -341,7 +342,7 @@ void
 session_tidy(struct session *s)
 {
 	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
-	    !s->is_claiming &&
+	    !s->is_claiming && !s->is_retiring &&
 	    s->copy_work == COPY_IDLE &&
 	    !pool_has_session(s->sup->pool, s->id))
 		session_free(s);
@@ -360,6 +361,8 @@ session_lose(struct session *s)
 
 	log_warning("hearthd", "session %s: %s", s->id, reason);
 	s->is_lost = true;
+	if (s->copy_work != COPY_REMOVING)
+		s->is_retiring = false;
 	pool_each(s->sup->pool, s->id, stop_seat, reason);
 	warm_settle(s, NULL, NULL, "lost", reason);
 	LIST_EACH(pos, tmp, &s->turns) {

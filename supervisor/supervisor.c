@@ -145,6 +145,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	map_free(&sup->typed);
 	supervisor_look(sup);
 	commands_take(sup);
+	retire_sweep(sup);
 }
 
 /* ---- the database's callbacks */
@@ -156,6 +157,7 @@ supervisor_up(struct supervisor *sup)
 	ev_timer_again(sup->loop, &sup->poll);
 	commands_take(sup);
 	supervisor_look(sup);
+	retire_sweep(sup);
 }
 
 static void

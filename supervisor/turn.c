@@ -87,6 +87,8 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->model = xstrdup(c->model);
 	t->mode_id = xstrdup(c->mode_id);
 	launch_fill(&t->launch, c);
+	t->ends_child = c->ends_child;
+	s->is_ephemeral = s->is_ephemeral || c->is_ephemeral;
 	t->execution = c->execution_id;
 	t->is_execution_spent = t->is_recorded_running = c->is_running;
 	list_init(&t->asks);
@@ -152,6 +154,9 @@ on_end_durable(void *ctx)
 	turn_forget(t);
 	if (s->wants_claim)
 		session_claim(s);
+	/* behind the claim, so that no claim is under way when it is answered */
+	if (s->is_ephemeral)
+		retire_sweep(s->sup);
 	session_tidy(s);
 }
 
@@ -169,6 +174,9 @@ leave(struct turn *t)
 		seat_hold(seat, false);
 	if (seat && t->closes_seat)
 		seat_stop(seat, "closed by a user");
+	else if (seat && t->ends_child && !t->is_requeued)
+		seat_stop(seat, "ended with its turn: the agent is not kept "
+		    "warm");
 	t->waits++;
 	record_barrier(t->session->sup->recorder, on_end_durable, t);
 }

@@ -166,6 +166,8 @@ advance(struct warming *w)
 		return; /* what the child tells will settle it */
 	} else if (sup->is_draining) {
 		settle(w, "stopping", "hearthd is being stopped");
+	} else if (w->session->is_retiring) {
+		settle(w, "closed", "the session has ended");
 	} else if (!has_room(sup)) {
 		settle(w, "no_room", "all of max_agents children are at work");
 	} else {

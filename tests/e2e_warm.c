@@ -203,9 +203,180 @@ START_TEST(what_is_warmed_can_be_closed_and_refused)
 }
 END_TEST
 
+START_TEST(the_client_warms)
+{
+	start(NULL);
+	shell("'%s/hearth' -d '%s' warm %s fake | grep -q 'is warm'",
+	    getenv("top_builddir"), db, chat);
+	check_value("idle", STATUS, "fake", chat);
+	shell("! '%s/hearth' -d '%s' warm %s nobody 2>/dev/null",
+	    getenv("top_builddir"), db, chat);
+}
+END_TEST
+
+/* ---- agents that are not kept warm */
+
+START_TEST(a_child_that_is_not_kept_ends_with_its_turn)
+{
+	int64_t turn, next;
+	pid_t pid;
+
+	start(NULL);
+	sql("update hearth.agents set warm = false where name = 'fake'");
+	turn = submit(chat, "fake", "echo-turn;say x;sleep 300");
+	next = submit(chat, "fake", "echo-turn;echo-block 0");
+	wait_text(turn, "x");
+	pid = agent_pid(chat, "fake");
+	wait_turn(turn, "completed", LIMIT);
+	wait_gone(pid, LIMIT);
+	wait_turn(next, "completed", LIMIT);
+	check_has(text_of(next), "[turn 1]");
+	ck_assert_str_eq(turn_of(next, "warm"), "false");
+	wait_value("closed", LIMIT, STATUS, "fake", chat);
+	check_has(value("select end_reason from hearth.executions "
+	    "where pid = %d", pid), "not kept warm");
+	/* one that was asked for ends with its turn, too */
+	wait_command(warm(chat, "fake"), "done");
+	next = complete(chat, "fake", "say y");
+	ck_assert_str_eq(turn_of(next, "warm"), "true");
+	wait_value("closed", LIMIT, STATUS, "fake", chat);
+	/* one that is there when the registry changes, likewise */
+	sql("update hearth.agents set warm = true");
+	complete(chat, "fake", "say z");
+	sql("update hearth.agents set warm = false");
+	next = complete(chat, "fake", "say z");
+	ck_assert_str_eq(turn_of(next, "warm"), "true");
+	wait_value("closed", LIMIT, STATUS, "fake", chat);
+}
+END_TEST
+
+/* ---- one-shot sessions */
+
+static int64_t
+once(const char *script)
+{
+	return number("select hearth.submit_once('%s', 'fake', '%s')",
+	    value("select name from hearth.projects"), script);
+}
+
+static void
+check_ended(int64_t turn)
+{
+	const char *session = keep(xstrdup(turn_of(turn, "session_id")));
+
+	wait_value("t", LIMIT, "select archived_at is not null "
+	    "from hearth.sessions where id = '%s'", session);
+	check_value("0", "select count(*) from hearth.agent_sessions "
+	    "where session_id = '%s' and pid is not null", session);
+	check_value("0", "select count(*) from hearth.worktrees "
+	    "where session_id = '%s' and status <> 'removed'", session);
+	shell("! ls -d '%s/worktrees/%s' 2>/dev/null", state, session);
+	shell("! git -C '%s' branch --list 'hearth/%.8s*' | grep .", project,
+	    session);
+	shell("! git -C '%s' worktree list | grep %s", project, session);
+}
+
+START_TEST(a_one_shot_leaves_nothing_but_its_rows)
+{
+	int64_t turn;
+	pid_t pid;
+
+	start(NULL);
+	complete(chat, "fake", "say another session stays");
+	turn = once("write once.txt hello;echo-turn;say x;sleep 200");
+	wait_text(turn, "x");
+	pid = (pid_t)number("select pid from hearth.agent_sessions "
+	    "where chat_id = '%s'", turn_of(turn, "chat_id"));
+	wait_turn(turn, "completed", LIMIT);
+	check_ended(turn);
+	check_true(is_gone(pid));
+	ck_assert_str_eq(text_of(turn), "[turn 1]x");
+	check_has(value("select diff from hearth.pending_changes "
+	    "where turn_id = %lld", (long long)turn), "+hello");
+	check_value("1", "select count(*) from hearth.worktrees "
+	    "where status = 'active'");
+	check_value("t", "select archived_at is null from hearth.sessions "
+	    "where id = '%s'", session_of(chat));
+	ck_assert_str_eq(text_of(complete(chat, "fake", "echo-turn")),
+	    "[turn 2]");
+	ck_assert_str_eq(sqlstate("select hearth.submit('%s', 'fake', 'x')",
+	    turn_of(turn, "chat_id")), "55000");
+}
+END_TEST
+
+START_TEST(a_one_shot_ends_however_its_turn_does)
+{
+	int64_t failed, cancelled, missed, turn;
+
+	start(NULL);
+	failed = once("write x.txt x;signal KILL");
+	cancelled = once("write x.txt x;say x;hang");
+	wait_turn(failed, "failed", LIMIT);
+	wait_text(cancelled, "x");
+	/* a second turn comes while the first is at work: both are done */
+	turn = submit(turn_of(cancelled, "chat_id"), "fake", "say y");
+	sql("select hearth.cancel(%lld)", (long long)cancelled);
+	wait_turn(cancelled, "cancelled", LIMIT);
+	wait_turn(turn, "completed", LIMIT);
+	check_ended(failed);
+	check_ended(turn);
+	/* never claimed */
+	sql("update hearth.agents set paused = true");
+	missed = once("say x");
+	sql("select hearth.cancel(%lld)", (long long)missed);
+	wait_turn(missed, "cancelled", LIMIT);
+	check_ended(missed);
+}
+END_TEST
+
+START_TEST(a_one_shot_whose_daemon_died_is_tidied_up)
+{
+	int64_t turn;
+
+	start(NULL);
+	turn = once("write x.txt x;say x;hang");
+	wait_text(turn, "x");
+	daemon_crash();
+	shell("ls '%s/worktrees/%s' >/dev/null", state,
+	    turn_of(turn, "session_id"));
+	start(NULL);
+	wait_turn(turn, "interrupted", LIMIT);
+	check_ended(turn);
+}
+END_TEST
+
+START_TEST(what_lies_elsewhere_is_never_removed)
+{
+	const char *elsewhere;
+	int64_t turn;
+
+	start(NULL);
+	elsewhere = keep(xasprintf("%s/elsewhere", folder));
+	shell("mkdir -p '%s' && echo x > '%s/precious'", elsewhere, elsewhere);
+	shell("chmod -R a+rwX '%s'", elsewhere);
+	turn = once("say x;hang");
+	wait_text(turn, "x");
+	daemon_crash();
+	sql("update hearth.worktrees set path = '%s'", elsewhere);
+	expect_error("not removed");
+	start(NULL);
+	wait_value("t", LIMIT, "select archived_at is not null "
+	    "from hearth.sessions where id = '%s'",
+	    turn_of(turn, "session_id"));
+	shell("grep -q x '%s/precious'", elsewhere);
+	check_value("active", "select status from hearth.worktrees");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
+	tcase_add_test(tc, the_client_warms);
+	tcase_add_test(tc, a_child_that_is_not_kept_ends_with_its_turn);
+	tcase_add_test(tc, a_one_shot_leaves_nothing_but_its_rows);
+	tcase_add_test(tc, a_one_shot_ends_however_its_turn_does);
+	tcase_add_test(tc, a_one_shot_whose_daemon_died_is_tidied_up);
+	tcase_add_test(tc, what_lies_elsewhere_is_never_removed);
 	tcase_add_test(tc, a_warmed_child_is_there_before_the_prompt);
 	tcase_add_test(tc, warming_is_seen_while_the_child_starts);
 	tcase_add_test(tc, typing_starts_one_child);

@@ -19,6 +19,7 @@ select c.session_id as session, c.id as chat, a.name as agent,
 	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
 		as may_replace,
 	cardinality(a.launcher)::bigint as launcher_words,
+	not a.warm as ends_child, s.ephemeral as is_ephemeral,
 	case when s.archived_at is not null then 'archived'
 		when c.closed_at is not null then 'closed'
 		when not a.enabled then 'disabled'

@@ -81,4 +81,38 @@ select pg_temp.fails(format('select hearth.typing(%L, %L, %L)',
 	'typing by nobody') from unnest(array[null, '', ' ',
 	repeat('x', 201)]) who;
 
+-- submit_once
+
+select pg_temp.app($$ select hearth.submit_once(project => 'shop',
+	agent => 'qwen', prompt => 'Hi', created_by => 'ann') $$) as turn \gset
+select results_eq(format('select s.project_id, s.ephemeral, t.agent,
+	t.created_by, t.status::text, c.session_id = t.session_id
+	from hearth.turns t join hearth.chats c on c.id = t.chat_id
+	join hearth.sessions s on s.id = t.session_id where t.id = %s', :'turn'),
+	$$ values (1::bigint, true, 'qwen', 'ann', 'queued', true) $$,
+	'submit_once makes an ephemeral session, a chat and a turn');
+create temp table counted as select count(*) as n from hearth.sessions;
+select pg_temp.app($$ select hearth.submit_once('shop', 'qwen', 'Hi',
+	idempotency_key => 'k') $$) as first \gset
+select isnt(:'first'::text, :'turn', 'each has its own');
+select is(pg_temp.app($$ select hearth.submit_once('/srv/shop', 'qwen', 'Hi',
+	idempotency_key => 'k') $$), :'first', 'but the same key');
+update hearth.sessions set archived_at = now() where id =
+	(select session_id from hearth.turns where id = :'first'::bigint);
+select is(pg_temp.app($$ select hearth.submit_once('shop', 'qwen', 'Hi',
+	idempotency_key => 'k') $$), :'first', 'also when it is over');
+select pg_temp.fails($$ select hearth.submit_once('shop', 'qwen', 'Ho',
+	idempotency_key => 'k') $$, '23505', '%new key%',
+	'the same key with other content');
+select pg_temp.fails(format($$ select hearth.submit_once(%L, %L, %L) $$,
+	project, agent, prompt), state, hint, format('submit_once(%L, %L, %L)',
+	project, agent, prompt))
+	from (values ('nowhere', 'qwen', 'Hi', '42704', '%add_project%'),
+		('shop', 'nobody', 'Hi', '42704', 'Registered:%'),
+		('shop', 'off', 'Hi', '55000', 'Enable it%'),
+		('shop', 'qwen', ' ', '22023', '%'))
+		v(project, agent, prompt, state, hint);
+select is((select count(*) from hearth.sessions), (select n + 1 from counted),
+	'what fails leaves no session');
+
 select * from finish();
