@@ -130,8 +130,6 @@ close_seats(struct supervisor *sup, const struct command *c)
 	pool_each(sup->pool, c->session, close_matching,
 	    &(struct closing){ sup, c });
 	done(sup, c);
-	if (s)
-		session_tidy(s);
 }
 
 /* What waited for the end of the back-off sees it now. */

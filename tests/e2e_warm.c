@@ -214,6 +214,44 @@ START_TEST(the_client_warms)
 }
 END_TEST
 
+START_TEST(the_one_that_is_typed_for_is_evicted_last)
+{
+	const char *second, *third;
+
+	start("max_agents=2", NULL);
+	second = keep(xstrdup(new_chat(session_of(chat))));
+	third = keep(xstrdup(new_chat(session_of(chat))));
+	wait_command(warm(chat, "fake"), "done");
+	wait_command(warm(second, "fake"), "done");
+	sql("select hearth.typing('%s', 'fake', 'ann')", chat);
+	wait_command(warm(third, "fake"), "done");
+	wait_value("closed", LIMIT, STATUS, "fake", second);
+	check_value("idle", STATUS, "fake", chat);
+	check_value("idle", STATUS, "fake", third);
+}
+END_TEST
+
+START_TEST(what_is_warmed_can_be_reset_or_its_chat_closed)
+{
+	long long command;
+
+	start(NULL);
+	add_agent("slow", "--new-delay", "60000", NULL);
+	sql("select hearth.reset_agent('%s', 'slow')", chat);
+	command = warm(chat, "slow");
+	wait_value("warming", LIMIT, STATUS, "slow", chat);
+	sql("select hearth.reset_agent('%s', 'slow')", chat);
+	wait_command(command, "failed/closed");
+	/* in one transaction: it is refused, or ended, but never left */
+	command = number("with w as materialized (select hearth.warm('%s', "
+	    "'fake') as id), c as materialized (select hearth.close_chat('%s') "
+	    "from w) select w.id from w, c", chat, chat);
+	wait_command(command, "failed/closed");
+	wait_value("0", LIMIT, "select count(*) from hearth.agent_sessions "
+	    "where status in ('warming', 'idle')");
+}
+END_TEST
+
 /* ---- agents that are not kept warm */
 
 START_TEST(a_child_that_is_not_kept_ends_with_its_turn)
@@ -372,6 +410,8 @@ static void
 add_tests(TCase *tc)
 {
 	tcase_add_test(tc, the_client_warms);
+	tcase_add_test(tc, the_one_that_is_typed_for_is_evicted_last);
+	tcase_add_test(tc, what_is_warmed_can_be_reset_or_its_chat_closed);
 	tcase_add_test(tc, a_child_that_is_not_kept_ends_with_its_turn);
 	tcase_add_test(tc, a_one_shot_leaves_nothing_but_its_rows);
 	tcase_add_test(tc, a_one_shot_ends_however_its_turn_does);
