@@ -103,10 +103,14 @@ START_TEST(a_child_that_cannot_start_says_why)
 	wait_command(warm(chat, "bad"), "failed/agent_crashed");
 	check_value("crashed", STATUS, "bad", chat);
 	check_value("1", "select crash_count from hearth.agent_sessions");
-	add_agent("slow", "--new-delay", "700", "--exit-at-new", "3", NULL);
+	/* and so does a turn that waits for it */
+	add_agent("slow", "--new-delay", "60000", NULL);
 	warm(chat, "slow");
-	wait_value("warming", LIMIT, STATUS, "slow", chat);
+	wait_value("t", LIMIT, "select pid is not null "
+	    "from hearth.agent_sessions where agent = 'slow'");
 	turn = submit(chat, "slow", "say x");
+	wait_turn(turn, "starting", LIMIT);
+	kill(agent_pid(chat, "slow"), SIGKILL);
 	wait_turn(turn, "failed", LIMIT);
 	ck_assert_str_eq(turn_of(turn, "error_code"), "agent_crashed");
 	check_value("crashed", STATUS, "slow", chat);
@@ -176,6 +180,7 @@ START_TEST(a_warmed_child_is_told_what_it_has_lost)
 	check_has(text_of(turn), "[turn 1][blocks 2]");
 	check_has(text_of(turn), "the cat is called Ada");
 	ck_assert_str_eq(turn_of(turn, "warm"), "true");
+	ck_assert_str_eq(turn_of(turn, "attempts"), "1");
 	check_value("cold warmed", ORIGINS);
 	turn = complete(chat, "fake", "echo-blocks");
 	ck_assert_str_eq(text_of(turn), "[blocks 1]");
