@@ -125,8 +125,7 @@ close_seats(struct supervisor *sup, const struct command *c)
 	struct session *s = session_find(sup, c->session);
 
 	if (s)
-		warm_settle(s, c->chat, c->agent, "closed",
-		    "closed by a user");
+		warm_close(s, c->chat, c->agent);
 	pool_each(sup->pool, c->session, close_matching,
 	    &(struct closing){ sup, c });
 	done(sup, c);

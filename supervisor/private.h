@@ -143,6 +143,7 @@ struct warming {
 	struct chat *chat;          /* NULL: it is being asked what it takes */
 	struct launch launch;
 	int64_t execution;
+	bool is_closed;             /* by a user, while it was being asked */
 	bool is_announced;          /* the agent session says "warming" */
 	bool is_started;            /* a child has its execution */
 	int64_t *commands;          /* that asked for it, answered at its end */
@@ -217,6 +218,8 @@ void warm_advance_all(struct session *s);
 /* The pair's child is ready (code NULL), or will not be. */
 void warm_settle(struct session *s, const char *chat, const char *agent,
     const char *code, const char *why);
+/* A user closes those of the chat (NULL: all) and the agent (NULL: all). */
+void warm_close(struct session *s, const char *chat, const char *agent);
 void warm_forget_all(struct session *s);
 
 /* supervisor/copy.c: the session's working copy, one operation at a time */

@@ -44,7 +44,7 @@ find(struct session *s, const char *chat, const char *agent)
 	LIST_EACH(pos, tmp, &s->warmings) {
 		struct warming *w = LIST_ITEM(pos, struct warming, in_session);
 
-		if (strcmp(w->chat_id, chat) == 0 &&
+		if (!w->is_closed && strcmp(w->chat_id, chat) == 0 &&
 		    strcmp(w->agent, agent) == 0)
 			return w;
 	}
@@ -112,6 +112,19 @@ warm_settle(struct session *s, const char *chat, const char *agent,
 		    (!agent || strcmp(w->agent, agent) == 0))
 			settle(w, code, why);
 	}
+}
+
+void
+warm_close(struct session *s, const char *chat, const char *agent)
+{
+	LIST_EACH(pos, tmp, &s->warmings) {
+		struct warming *w = LIST_ITEM(pos, struct warming, in_session);
+
+		if ((!chat || strcmp(w->chat_id, chat) == 0) &&
+		    (!agent || strcmp(w->agent, agent) == 0))
+			w->is_closed = true;
+	}
+	warm_settle(s, chat, agent, "closed", "closed by a user");
 }
 
 /* The seat that there is, unless it idles with another configuration. */
@@ -197,6 +210,8 @@ on_details(void *ctx, const struct claimed_turn *t, const char *code,
 
 	if (!t) {
 		settle(w, code, why);
+	} else if (w->is_closed) {
+		settle(w, "closed", "closed by a user");
 	} else if (s->is_lost) {
 		settle(w, "lost", "the session's agents are being stopped");
 	} else {
