@@ -41,6 +41,8 @@ static const struct command {
 	    "the latest turns and what became of them" },
 	{ "events", cli_events, "events [-f] [--since SEQ] CHAT",
 	    "what happened in a chat; -f: and what happens" },
+	{ "warm", cli_warm, "warm CHAT AGENT",
+	    "start an agent before it is prompted" },
 	{ "cancel", cli_cancel, "cancel TURN", "cancel a turn" },
 	{ "approve", cli_approve, "approve [REQUEST OPTION]",
 	    "answer an agent's question, or list what is asked" },

@@ -35,6 +35,7 @@ struct seat {
 	bool is_paused;           /* its chat is */
 	bool is_leaving;          /* asked to stop: not to be found any more */
 	struct limits_tree tree;  /* its processes */
+	const char *origin;
 };
 
 /* The live seats of one session; there while it has any. */
@@ -161,6 +162,16 @@ bool
 pool_has_session(const struct pool *p, const char *session)
 {
 	return map_get(&p->sessions, session) != NULL;
+}
+
+bool
+pool_has_remains(const struct pool *p, const char *session)
+{
+	LIST_EACH(pos, tmp, &p->ending)
+		if (strcmp(LIST_ITEM(pos, struct seat, in_session)->session,
+		    session) == 0)
+			return true;
+	return pool_has_session(p, session);
 }
 
 struct pool_counts
@@ -348,6 +359,7 @@ pool_start(struct pool *p, const struct seat_spec *spec, struct err *e)
 	s->agent = xstrdup(spec->agent);
 	s->config_hash = xstrdup(spec->config_hash);
 	s->execution = spec->execution;
+	s->origin = spec->origin;
 	s->idle_timeout = spec->idle_timeout;
 	s->last_used = clock_ms();
 	enter_bucket(s);
@@ -380,6 +392,9 @@ on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
 	case AGENT_ENDED:
 		leave_bucket(s);
 		list_append(&p->ending, &s->in_session);
+		break;
+	case AGENT_GONE:
+		list_remove(&s->in_session);
 		break;
 	default:
 		break;
@@ -689,7 +704,13 @@ seat_has_failed(const struct seat *s)
 bool
 seat_is_fresh(const struct seat *s)
 {
-	return !s->had_prompt;
+	return !s->had_prompt && strcmp(s->origin, "cold") == 0;
+}
+
+const char *
+seat_origin(const struct seat *s)
+{
+	return s->origin;
 }
 
 const char *
@@ -712,11 +733,17 @@ seat_prompt(struct seat *s, int64_t turn, const char *preface,
 	s->had_prompt = true;
 	free(s->lost_reason);
 	s->lost_reason = NULL;
+	seat_touch(s);
+	worker_prompt(s->worker, turn, preface, blocks);
+}
+
+void
+seat_touch(struct seat *s)
+{
 	s->last_used = clock_ms();
 	list_remove(&s->in_use_order);
 	list_append(&s->pool->by_use, &s->in_use_order);
 	limits_used(s->pool->limits, &s->tree);
-	worker_prompt(s->worker, turn, preface, blocks);
 }
 
 void

@@ -79,6 +79,8 @@ struct seat_spec {
 	int64_t launcher_words;    /* so many words of argv are launcher */
 	int64_t project_id;        /* which permission rules it falls under … */
 	const char *tenant;        /* … besides those of its agent */
+	const char *origin;        /* of its execution: "cold" or "warmed";
+	                            * static */
 };
 
 /* The (chat, agent)'s live seat (starting, idle or at work), or NULL. */
@@ -97,6 +99,8 @@ void pool_each(const struct pool *p, const char *session,
     void (*fn)(void *ctx, struct seat *seat), void *ctx);
 /* True until the last child of the session has ended. */
 bool pool_has_session(const struct pool *p, const char *session);
+/* True until nothing of them is left, whatever they had started included. */
+bool pool_has_remains(const struct pool *p, const char *session);
 /* Back-pressure: no child's output is read while true. */
 void pool_pause(struct pool *p, bool paused);
 /* The same for the chat's children alone. */
@@ -129,8 +133,9 @@ bool seat_is_ready(const struct seat *s);  /* has a session, no prompt */
 bool seat_has_prompt(const struct seat *s);
 /* AGENT_FAILED came: it never became usable, or is so no more. */
 bool seat_has_failed(const struct seat *s);
-/* True for the seat's first prompt: the child was started for it. */
+/* True until the first prompt of a child that was started for it. */
 bool seat_is_fresh(const struct seat *s);
+const char *seat_origin(const struct seat *s);
 /* Why its conversation began anew though there was one, until it has a
  * prompt; else NULL. */
 const char *seat_lost_reason(const struct seat *s);
@@ -151,5 +156,7 @@ void seat_hold(struct seat *s, bool is_held);
 void seat_stop(struct seat *s, const char *reason);
 /* Gives its memory back: stops it, unless it is at work (-1, and how). */
 int seat_suspend(struct seat *s, struct err *e);
+/* It will be needed soon: others are evicted before it. */
+void seat_touch(struct seat *s);
 
 #endif

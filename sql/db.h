@@ -51,6 +51,9 @@ struct db_callbacks {
 	void (*down)(void *ctx, const char *why);
 	/* A turn was queued, perhaps for this node: db_claim() finds out. */
 	void (*work)(void *ctx, const struct queued_turn *q);
+	/* Somebody is about to prompt this agent in this chat of any node. */
+	void (*typing)(void *ctx, const char *session, const char *chat,
+	    const char *agent);
 	/* Commands wait: db_take_commands(). */
 	void (*commands)(void *ctx);
 	/* The permission rules have changed: db_permission_rules(). */
@@ -113,6 +116,8 @@ struct claimed_turn {
 	const char *wanted;        /* settings, see agent_sessions; or NULL */
 	int64_t launcher_words;    /* how many of command are the launcher's */
 	const char *tenant;        /* the session's */
+	bool ends_child;           /* the agent's child ends with its turn */
+	bool is_ephemeral;         /* the session ends with its last turn */
 };
 
 /* A warm worker of the session that is idle now. */
@@ -147,6 +152,17 @@ void db_claim_warm(struct db *db, const char *session, int64_t turn,
     const struct warm_seat *seat, db_claimed_fn *done, void *ctx);
 
 /*
+ * What starting an agent ahead of any turn takes: takes ownership of the
+ * session when nobody alive has it, and gives a claimed_turn without a turn
+ * (turn 0; execution_id a fresh one). t is NULL when it may not be started;
+ * code and why say what speaks against it.
+ */
+typedef void db_warm_fn(void *ctx, const struct claimed_turn *t,
+    const char *code, const char *why);
+void db_warm(struct db *db, const char *session, const char *chat,
+    const char *agent, db_warm_fn *done, void *ctx);
+
+/*
  * Sessions (of this node or of nobody alive) with queued turns, at most limit
  * of them, least recently queued first; and for how many milliseconds from now
  * the earliest not_before or backoff_until lies in the future (-1: none).
@@ -155,6 +171,23 @@ typedef void db_waiting_fn(void *ctx, const char *const *sessions, size_t n,
     int64_t next_ms, const struct err *e);
 void db_waiting_sessions(struct db *db, int limit, db_waiting_fn *done,
     void *ctx);
+
+/*
+ * Ephemeral sessions whose turns have all ended, at most limit of them; they
+ * are this node's then. Of a claimed_turn they have session, project and
+ * worktree. NULL when the question could not be answered.
+ */
+typedef void db_ended_fn(void *ctx, const struct claimed_turn *sessions,
+    size_t n);
+void db_ended_sessions(struct db *db, int limit, db_ended_fn *done,
+    void *ctx);
+/*
+ * Archives one of them, unless another turn has come meanwhile; is_removed: its
+ * worktree is gone. done: it was tried, session comes back.
+ */
+typedef void db_retired_fn(void *ctx, const char *session);
+void db_retire_session(struct db *db, const char *session, bool is_removed,
+    db_retired_fn *done, void *ctx);
 
 /* What was said in a chat. */
 struct transcript {

@@ -37,13 +37,14 @@ member(const char *json, const char *name, char out[static 72])
 	return out;
 }
 
-/* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"} or {"command":1}
- * or {"rules":true}. */
+/* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"}, the same with
+ * "typing":1 for the turn, {"command":1}, or {"rules":true}. */
 void
 on_work(void *ctx, const char *channel, const char *payload)
 {
 	struct db *db = ctx;
 	char command[72], rules[72], session[72], turn[72], chat[72], agent[72];
+	char typing[72];
 	struct queued_turn q = {
 		.session = member(payload, "session", session),
 		.turn = atoll(member(payload, "turn", turn)),
@@ -62,7 +63,10 @@ on_work(void *ctx, const char *channel, const char *payload)
 		return;
 	if (strlen(chat) != 36 || !*agent)
 		q.chat = q.agent = NULL;
-	db->cb->work(db->ctx, &q);
+	if (!*member(payload, "typing", typing))
+		db->cb->work(db->ctx, &q);
+	else if (q.chat)
+		db->cb->typing(db->ctx, session, chat, agent);
 }
 
 void
@@ -116,6 +120,12 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->transcript(a->ctx, a->session, a->turn, NULL, &words);
 	else if (a->rules)
 		a->rules(a->ctx, NULL, 0, &words);
+	else if (a->warm)
+		a->warm(a->ctx, NULL, "database", words.text);
+	else if (a->ended)
+		a->ended(a->ctx, NULL, 0);
+	else if (a->retired)
+		a->retired(a->ctx, a->session);
 	else
 		a->commands(a->ctx, NULL, 0, &words);
 	question_free(a);
@@ -324,4 +334,80 @@ db_permission_rules(struct db *db, db_rules_fn *done, void *ctx)
 	if (!question_can(a))
 		return;
 	conn_ask(db->asker, "permission_rules", &p, on_rules, a);
+}
+
+/* ---- one-shot sessions */
+
+static void
+on_ended(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct claimed_turn *list;
+	int n;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	n = PQntuples(res);
+	list = xcalloc((size_t)n + 1, sizeof *list);
+	for (int i = 0; i < n; i++)
+		list[i] = (struct claimed_turn){
+			.session = result_text(res, i, "session"),
+			.project_id = result_int8(res, i, "project_id"),
+			.project_path = result_text(res, i, "project_path"),
+			.default_branch = result_text(res, i,
+			    "default_branch"),
+			.worktree_path = result_text(res, i, "worktree_path"),
+			.base_commit = result_text(res, i, "base_commit"),
+		};
+	a->ended(a->ctx, list, (size_t)n);
+	free(list);
+	question_free(a);
+}
+
+void
+db_ended_sessions(struct db *db, int limit, db_ended_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, NULL);
+	struct params p = { 0 };
+
+	a->ended = done;
+	if (!question_can(a))
+		return;
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_int8(&p, limit);
+	conn_ask(db->asker, "ended_sessions", &p, on_ended, a);
+}
+
+static void
+on_retired(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+
+	(void)res;
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	a->retired(a->ctx, a->session);
+	question_free(a);
+}
+
+void
+db_retire_session(struct db *db, const char *session, bool is_removed,
+    db_retired_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, session);
+	struct params p = { 0 };
+
+	a->retired = done;
+	if (!question_can(a))
+		return;
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_text(&p, session);
+	params_bool(&p, is_removed);
+	conn_ask(db->asker, "retire_session", &p, on_retired, a);
 }

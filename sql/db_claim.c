@@ -83,7 +83,7 @@ fill_turn(const PGresult *res, int row, struct claimed_turn *t)
 	};
 }
 
-/* What only a turn that may need a new child comes with. */
+/* What only comes with what may need a new child. */
 static void
 fill_details(const PGresult *res, struct claimed_turn *t)
 {
@@ -103,6 +103,8 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->may_replace = result_bool(res, 0, "may_replace");
 	t->launcher_words = result_int8(res, 0, "launcher_words");
 	t->tenant = result_text(res, 0, "tenant");
+	t->ends_child = result_bool(res, 0, "ends_child");
+	t->is_ephemeral = result_bool(res, 0, "is_ephemeral");
 }
 
 /* What went wrong first is the cause. */
@@ -409,4 +411,72 @@ db_claim_warm(struct db *db, const char *session, int64_t turn,
 	list_remove(&a->node);
 	list_append(&db->warm_waiting, &a->node);
 	send_warm(db);
+}
+
+/* ---- ahead of a turn */
+
+static void
+on_warm(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct claimed_turn t;
+	char **command, **env;
+
+	(void)res;
+	if (e && !a->failure.state[0])
+		a->failure = *e;
+	if (e || a->failure.state[0]) {
+		question_fail(a, &a->failure);
+		return;
+	}
+	if (!a->details || PQntuples(a->details) == 0) {
+		a->warm(a->ctx, NULL, "gone", "the chat or the agent is gone, "
+		    "or another node has the session");
+		question_free(a);
+		return;
+	}
+	if (result_text(a->details, 0, "refusal")) {
+		a->warm(a->ctx, NULL, result_text(a->details, 0, "refusal"),
+		    result_text(a->details, 0, "refusal_words"));
+		question_free(a);
+		return;
+	}
+	t = (struct claimed_turn){
+		.session = result_text(a->details, 0, "session"),
+		.chat = result_text(a->details, 0, "chat"),
+		.agent = result_text(a->details, 0, "agent"),
+		.execution_id = result_int8(a->details, 0, "execution_id"),
+	};
+	fill_details(a->details, &t);
+	t.command = command = parse_array(result_text(a->details, 0,
+	    "command"));
+	t.env = env = parse_array(result_text(a->details, 0, "env"));
+	a->warm(a->ctx, &t, NULL, NULL);
+	strv_free(&command);
+	strv_free(&env);
+	question_free(a);
+}
+
+void
+db_warm(struct db *db, const char *session, const char *chat,
+    const char *agent, db_warm_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, session);
+	int take = statement_find("warm_take");
+	int details = statement_find("warm_details");
+	struct params p = { 0 };
+
+	a->warm = done;
+	if (!question_can(a))
+		return;
+	conn_need(db->asker, take);
+	conn_need(db->asker, details);
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_text(&p, session);
+	conn_send(db->asker, take, &p, NULL, NULL);
+	params_text(&p, chat);
+	params_text(&p, agent);
+	conn_send(db->asker, details, &p, on_details, a);
+	conn_sync(db->asker, on_warm, a);
 }

@@ -73,6 +73,9 @@ struct question {
 	db_commands_fn *commands;
 	db_transcript_fn *transcript;
 	db_rules_fn *rules;
+	db_warm_fn *warm;
+	db_ended_fn *ended;
+	db_retired_fn *retired;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */

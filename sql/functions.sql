@@ -494,6 +494,35 @@ end $$;
 comment on function hearth.submit(uuid, text, text, jsonb, text, text, text, text, text) is
 	'Queues a prompt for an agent in a chat and returns the turn''s id. mode: queue; interrupt (cancels the live turn as replaced and goes before the queued ones); reject (55006 when the chat has an unfinished turn). The same idempotency_key with the same content returns the first turn, with other content 23505. 42704 unknown chat or agent; 55000 closed chat, archived session, disabled agent; 22023 empty prompt, bad blocks or mode; 54000 above 16 MB. model and mode_id are set before the prompt and stay so; the turn fails with error_code unsupported when the agent does not offer them';
 
+create or replace function hearth.submit_once(project text, agent text,
+	prompt text, blocks jsonb default null,
+	idempotency_key text default null, created_by text default null,
+	model text default null, mode_id text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	belongs_to bigint := find_project(project);
+	key text := nullif(submit_once.idempotency_key, '');
+	session uuid := gen_random_uuid();
+	chat uuid := gen_random_uuid();
+begin
+	if key is not null then
+		session := md5(format('hearth session %s %s', belongs_to, key));
+		chat := md5(format('hearth chat %s %s', belongs_to, key));
+	end if;
+	insert into sessions (id, tenant, project_id, ephemeral)
+	select session, p.tenant, p.id, true
+		from projects p where p.id = belongs_to
+	on conflict (id) do nothing;
+	insert into chats (id, tenant, session_id)
+	select chat, s.tenant, s.id from sessions s where s.id = session
+	on conflict (id) do nothing;
+	return submit(chat, agent, prompt, blocks, 'queue', key, created_by,
+		model, mode_id);
+end $$;
+comment on function hearth.submit_once(text, text, text, jsonb, text, text, text, text) is
+	'Queues a prompt that needs no conversation: in a session, worktree and child of its own, which end with it; what was said and changed stays to be read. The same idempotency_key for the same project and content returns the first turn, with other content 23505. Returns the turn''s id; the errors of open_session() and submit()';
+
 create or replace function hearth.same_turn(chat uuid, key text, hash bytea)
 returns bigint language plpgsql
 set search_path = pg_catalog, hearth, pg_temp as $$
@@ -725,6 +754,98 @@ set search_path = pg_catalog, hearth, pg_temp
 return hearth.request_for_agent('resume_agent', chat, agent, requested_by);
 comment on function hearth.resume_agent(uuid, text, text) is
 	'Takes suspend_agent() back: suspended_at is NULL again. The child is started by the next turn, which needs no resume_agent(). Returns the id in hearth.commands. 42704 unknown chat or agent';
+
+-- Warmth: a child before the prompt.
+
+create or replace function hearth.chat_for_agent(chat uuid, agent text,
+	out session uuid, out refusal text, out hint text)
+language plpgsql stable
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	at record;
+begin
+	select c.session_id, c.closed_at, s.archived_at, a.enabled, a.paused,
+			x.backoff_until
+		into at
+		from chats c
+			join sessions s on s.id = c.session_id
+			left join agents a on a.name = chat_for_agent.agent
+			left join agent_sessions x on x.chat_id = c.id
+				and x.agent = a.name
+		where c.id = chat;
+	if not found then
+		perform no_such('chat', chat::text, 'Create it with open_chat().');
+	end if;
+	if at.enabled is null then
+		perform refuse_agent(agent);
+	end if;
+	session := at.session_id;
+	if at.archived_at is not null then
+		refusal := format('session %s is archived', at.session_id);
+		hint := 'Open a new session of the project.';
+	elsif at.closed_at is not null then
+		refusal := format('chat %s is closed', chat);
+		hint := 'Open another one with open_chat().';
+	elsif not at.enabled then
+		refusal := format('agent "%s" is disabled', agent);
+		hint := format('Enable it (hearth agents enable %s), or choose'
+			' another.', agent);
+	elsif at.paused then
+		refusal := format('agent "%s" is paused', agent);
+		hint := 'It starts again when hearth.agents.paused is false.';
+	elsif at.backoff_until > now() then
+		refusal := format('agent "%s" waits after crashes until %s', agent,
+			date_trunc('second', at.backoff_until));
+		hint := 'See last_error in hearth.agent_sessions; reset_agent()'
+			' ends the wait.';
+	end if;
+end $$;
+comment on function hearth.chat_for_agent(uuid, text) is
+	'The chat''s session, and why the agent may not be started in it now, if so; 42704 unknown chat or agent';
+
+create or replace function hearth.warm(chat uuid, agent text,
+	requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	at record;
+begin
+	at := chat_for_agent(chat, agent);
+	if at.refusal is not null then
+		raise exception using errcode = '55000', message = at.refusal,
+			hint = at.hint;
+	end if;
+	return request('warm', at.session, chat, agent, requested_by);
+end $$;
+comment on function hearth.warm(uuid, text, text) is
+	'Asks the daemon to start the agent in this chat before it is prompted. Returns the id in hearth.commands: done when the child is ready, failed with the reason. 42704 unknown chat or agent; 55000 closed chat, archived session, agent disabled, paused or in back-off';
+
+create or replace function hearth.typing(chat uuid, agent text,
+	participant text)
+returns void language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	at record;
+begin
+	if coalesce(btrim(participant), '') = ''
+		or octet_length(participant) > 200 then
+		raise exception using errcode = '22023',
+			message = 'the participant is empty or longer than 200 bytes',
+			hint = 'Give the id that the application has for the person.';
+	end if;
+	at := chat_for_agent(chat, agent);
+	if at.refusal is not null then
+		return;
+	end if;
+	perform pg_notify('hearth_work', '{"session":"' || at.session
+			|| '","typing":1,"chat":"' || chat || '","agent":"' || agent
+			|| '"}'),
+		pg_notify('hearth_status', json_build_object('what', 'presence',
+			'chat', chat, 'agent', agent, 'id', participant,
+			'status', 'typing')::text);
+end $$;
+comment on function hearth.typing(uuid, text, text) is
+	'Somebody types a prompt for this agent: its child is started if it can be, or kept warm, and readers of the chat are told. Nothing is stored, and nothing happens while no hearthd is up. Call it as often as you like, a few seconds apart is enough. 42704 unknown chat or agent, 22023 bad participant';
 
 create or replace function hearth.cancel_unfinished(session uuid, chat uuid,
 	requested_by text)

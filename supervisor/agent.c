@@ -41,6 +41,7 @@ execution_ready(struct place *p, const struct agent_event *ev)
 	    });
 	history_note(p->chat, p->turn ? p->turn->id : 0, p->agent, ev);
 	wish_go_on(p->session, p->seat);
+	warm_settle(p->session, p->chat->id, p->agent, NULL, NULL);
 	if (p->turn)
 		turn_advance(p->turn);
 }
@@ -59,7 +60,8 @@ static void
 spawned(struct place *p, const struct agent_event *ev)
 {
 	record_execution_start(p->chat->log, seat_execution(p->seat),
-	    p->agent, ev->spawned.pid, ev->spawned.spawn_ms, "cold");
+	    p->agent, ev->spawned.pid, ev->spawned.spawn_ms,
+	    seat_origin(p->seat));
 	record_agent_session(p->chat->log, p->agent,
 	    &(struct agent_session_row){
 		.status = "warming",
@@ -211,6 +213,8 @@ static void
 failed(struct place *p, const struct agent_event *ev)
 {
 	note_crash(p, ev->failed.error_code, ev->failed.error, -1);
+	warm_settle(p->session, p->chat->id, p->agent, ev->failed.error_code,
+	    ev->failed.error);
 	/* one that waits for its working copy finds no child, and says so */
 	if (p->turn && p->turn->state == TURN_STARTING && p->turn->waits == 0)
 		turn_fail(p->turn, ev->failed.error_code, ev->failed.error);
@@ -242,6 +246,9 @@ ended(struct place *p, const struct agent_event *ev)
 		    });
 	else
 		note_crash(p, "agent_crashed", ev->ended.end_reason, 0);
+	warm_settle(p->session, p->chat->id, p->agent,
+	    ev->ended.was_planned ? "closed" : "agent_crashed",
+	    ev->ended.end_reason);
 	if (p->turn)
 		turn_advance(p->turn);
 }
@@ -301,6 +308,7 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 		return;
 	/* by now it may be a later one, which does not know the seat's chat */
 	if (ev->type == AGENT_GONE) {
+		retire_advance(p.session);
 		session_tidy(p.session);
 		return;
 	}

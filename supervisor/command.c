@@ -122,6 +122,10 @@ close_matching(void *ctx, struct seat *seat)
 static void
 close_seats(struct supervisor *sup, const struct command *c)
 {
+	struct session *s = session_find(sup, c->session);
+
+	if (s)
+		warm_close(s, c->chat, c->agent);
 	pool_each(sup->pool, c->session, close_matching,
 	    &(struct closing){ sup, c });
 	done(sup, c);
@@ -199,6 +203,13 @@ resume_agent(struct supervisor *sup, const struct command *c)
 	done(sup, c);
 }
 
+/* Answered when the child is ready. */
+static void
+warm(struct supervisor *sup, const struct command *c)
+{
+	warm_ask(session_get(sup, c->session), c->chat, c->agent, c->id);
+}
+
 static const struct {
 	const char *kind;
 	void (*carry_out)(struct supervisor *sup, const struct command *c);
@@ -213,6 +224,7 @@ static const struct {
 	{ "set_config_option", wish_take },
 	{ "suspend_agent", suspend_agent },
 	{ "resume_agent", resume_agent },
+	{ "warm", warm },
 };
 
 static void

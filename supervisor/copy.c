@@ -15,6 +15,22 @@
 #include "base/log.h"
 #include "supervisor/private.h"
 
+void
+copy_prepare(struct session *s, const struct claimed_turn *c)
+{
+	if (s->copy)
+		return;
+	s->copy = working_copy_new(s->sup->workspace,
+	    &(struct working_copy_spec){
+		.session = s->id,
+		.project_id = c->project_id,
+		.project_path = c->project_path,
+		.default_branch = c->default_branch,
+		.path = c->worktree_path,
+		.base_commit = c->base_commit,
+	    });
+}
+
 static void
 begin_work(struct turn *t, enum copy_work work)
 {
@@ -46,6 +62,7 @@ end_work(struct session *s)
 static void
 wake_others(struct session *s)
 {
+	warm_advance_all(s);
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
 
@@ -80,21 +97,46 @@ static void
 on_made(void *ctx, const struct err *e)
 {
 	struct session *s = ctx;
-	struct turn *t = end_work(s);
+	struct turn *t = s->copy_turn;
 
-	if (!t)
+	if (t && !end_work(s))
 		return;
-	if (e) {
+	s->copy_work = COPY_IDLE;
+	if (s->is_lost) {
+		session_tidy(s);
+		return;
+	}
+	if (e && t) {
 		turn_fail(t, "workspace_failed", e->text);
+	} else if (e) {
+		warm_settle(s, NULL, NULL, "workspace_failed", e->text);
 	} else {
 		/* a copy taken up again is not clean: what was done in it
 		 * meanwhile is a person's */
 		s->is_copy_made = true;
-		record_worktree(t->chat->log, working_copy_path(s->copy),
+		record_worktree(s->copy_chat->log, working_copy_path(s->copy),
 		    working_copy_branch(s->copy), working_copy_base(s->copy));
-		turn_advance(t);
+		if (t)
+			turn_advance(t);
 	}
 	wake_others(s);
+	session_tidy(s);
+}
+
+bool
+copy_is_ready_for(struct chat *chat)
+{
+	struct session *s = chat->session;
+
+	MUST(s->copy != NULL);
+	if (s->is_copy_made)
+		return true;
+	if (s->copy_work != COPY_IDLE)
+		return false;
+	s->copy_work = COPY_MAKING;
+	s->copy_chat = chat;
+	working_copy_make(s->copy, on_made, s);
+	return false;
 }
 
 bool
@@ -108,6 +150,7 @@ copy_is_ready(struct turn *t)
 	if (s->copy_work != COPY_IDLE)
 		return false;
 	begin_work(t, COPY_MAKING);
+	s->copy_chat = t->chat;
 	working_copy_make(s->copy, on_made, s);
 	return false;
 }

@@ -152,6 +152,13 @@ on_db_work(void *ctx, const struct queued_turn *q)
 }
 
 static void
+on_db_typing(void *ctx, const char *session, const char *chat,
+    const char *agent)
+{
+	supervisor_typing(((struct node *)ctx)->sup, session, chat, agent);
+}
+
+static void
 on_db_commands(void *ctx)
 {
 	supervisor_commands(((struct node *)ctx)->sup);
@@ -217,6 +224,7 @@ serve(struct node *n)
 		.up = on_db_up,
 		.down = on_db_down,
 		.work = on_db_work,
+		.typing = on_db_typing,
 		.commands = on_db_commands,
 		.rules = on_db_rules,
 		.fenced = on_db_fenced,

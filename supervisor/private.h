@@ -43,6 +43,7 @@ struct supervisor {
 	int64_t permission_timeout; /* milliseconds */
 	const char *state_dir;      /* the options' */
 	struct map sessions;        /* uuid -> struct session */
+	struct map typed;           /* chat/agent: asked for since the last poll */
 	struct list for_room;       /* turns that wait for room in the pool */
 	bool is_room_freed;         /* since they were looked at */
 	int turns;                  /* claimed, their end not queued yet */
@@ -55,6 +56,8 @@ struct supervisor {
 	int rules_asked;            /* readings of the permission rules under
 	                             * way */
 	bool rules_again;           /* another must follow */
+	bool is_sweeping;           /* for ephemeral sessions that have ended */
+	bool sweep_again;
 	const char *interrupted;    /* why turns that end now were cut off */
 	struct ev_timer poll;       /* waiting sessions, should a hint be lost */
 	struct ev_prepare prepare;  /* before the loop sleeps: room? quiet? empty? */
@@ -64,17 +67,21 @@ struct supervisor {
 };
 
 /* What the one operation on a working copy at a time is done for. */
-enum copy_work { COPY_IDLE, COPY_MAKING, COPY_TREE_BEFORE, COPY_TREE_AFTER };
+enum copy_work {
+	COPY_IDLE, COPY_MAKING, COPY_TREE_BEFORE, COPY_TREE_AFTER,
+	COPY_REMOVING
+};
 
 struct session {
 	struct supervisor *sup;
 	char *id;
-	struct list chats, turns;
+	struct list chats, turns, warmings;
 	struct list wishes;         /* commands that wait for an agent */
 	struct working_copy *copy;  /* NULL until the first turn needs it */
 	bool is_copy_made;
 	enum copy_work copy_work;
-	struct turn *copy_turn;     /* the turn that it is done for */
+	struct turn *copy_turn;     /* the turn that it is done for; NULL: none */
+	struct chat *copy_chat;     /* where it is recorded that it is made */
 	char *background_agent;     /* updates flowed outside of any turn since
 	                             * the last tree: whose; NULL */
 	bool wants_claim;           /* there may be a turn to claim */
@@ -84,6 +91,10 @@ struct session {
 	int64_t passed_over;        /* clock_ms() when the full claim found only
 	                             * turns that could not start; 0 not so */
 	bool is_claiming;
+	bool is_ephemeral;          /* ends with its last turn */
+	bool is_retiring;           /* it has: nothing begins in it until it is
+	                             * known whether it is archived */
+	bool is_copy_removed;       /* then */
 	bool is_lost;               /* another node has it: record nothing */
 	int64_t *cancelled;         /* turns cancelled while a claim was under
 	                             * way that may bring them */
@@ -117,6 +128,35 @@ struct outcome {
 	int64_t input_tokens, output_tokens;
 };
 
+/* How an agent is launched in a chat, should it be necessary; all owned. */
+struct launch {
+	char **command, **env;
+	size_t launcher_words;      /* of command */
+	char *project;              /* its folder */
+	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
+	char *known_session;        /* to be reopened by a new child */
+	bool may_replace;
+	char *wanted;               /* settings of earlier children */
+	int64_t idle_timeout;
+	int64_t project_id;         /* which permission rules hold */
+	char *tenant;
+};
+
+/* A child that is started ahead of any turn, until it is ready. */
+struct warming {
+	struct list in_session;
+	struct session *session;
+	char *chat_id, *agent;
+	struct chat *chat;          /* NULL: it is being asked what it takes */
+	struct launch launch;
+	int64_t execution;
+	bool is_closed;             /* by a user, while it was being asked */
+	bool is_announced;          /* the agent session says "warming" */
+	bool is_started;            /* a child has its execution */
+	int64_t *commands;          /* that asked for it, answered at its end */
+	size_t n_commands;
+};
+
 struct turn {
 	struct list in_session;
 	struct list for_room;       /* in supervisor.for_room, or not */
@@ -127,15 +167,7 @@ struct turn {
 	bool is_exclusive;
 	char *agent;
 	char *prompt, *created_by, *model, *mode_id;
-	/* how its agent is launched, should it be necessary */
-	char **command, **env;
-	size_t launcher_words;      /* of command */
-	char *project;              /* its folder */
-	char *mcp_servers, *client_capabilities, *permission_mode, *config_hash;
-	char *known_session;        /* to be reopened by a new child */
-	bool may_replace;
-	char *wanted;               /* settings of earlier children */
-	int64_t idle_timeout;
+	struct launch launch;
 	int64_t execution;          /* of the seat, or for a new one */
 	bool is_execution_spent;    /* a child has had it */
 	bool is_recorded_running;
@@ -147,6 +179,7 @@ struct turn {
 	bool is_requeued;           /* its end: not started, queued again */
 	int waits;                  /* callbacks that will come back to it */
 	bool closes_seat;           /* its child is stopped when it has ended */
+	bool ends_child;            /* as that of each turn of its agent is */
 	bool is_cancelled;
 	char *cancelled_by, *cancel_reason;
 	struct list asks;
@@ -176,7 +209,36 @@ void session_tidy(struct session *s);
 void session_lose(struct session *s);
 void session_free(struct session *s);
 
+/* supervisor/launch.c: from a registry entry to a child in its seat */
+void launch_fill(struct launch *l, const struct claimed_turn *c);
+void launch_clear(struct launch *l);
+/* There is no live seat for the pair, and the working copy is made. */
+struct seat *launch_start(const struct launch *l, struct chat *chat,
+    const char *agent, int64_t execution, const char *origin,
+    struct err *e);
+
+/* supervisor/warm.c: children ahead of turns */
+/* command: to be answered when the child is ready or cannot be; 0: none. */
+void warm_ask(struct session *s, const char *chat, const char *agent,
+    int64_t command);
+/* Somebody is about to prompt it. */
+void warm_typing(struct supervisor *sup, const char *session,
+    const char *chat, const char *agent);
+/* The next step of those that can do one. */
+void warm_advance_all(struct session *s);
+/* The pair's child is ready (code NULL), or will not be. */
+void warm_settle(struct session *s, const char *chat, const char *agent,
+    const char *code, const char *why);
+/* A user closes those of the chat (NULL: all) and the agent (NULL: all). */
+void warm_close(struct session *s, const char *chat, const char *agent);
+void warm_forget_all(struct session *s);
+
 /* supervisor/copy.c: the session's working copy, one operation at a time */
+/* Where it lies, when that is not known yet. */
+void copy_prepare(struct session *s, const struct claimed_turn *c);
+/* The same as copy_is_ready() for what is no turn; warm_advance_all()
+ * follows. */
+bool copy_is_ready_for(struct chat *chat);
 /* Both return true when it is there / its tree is taken; else they begin or
  * wait, and turn_advance() follows. */
 bool copy_is_ready(struct turn *t);
@@ -187,6 +249,12 @@ void copy_tree_after(struct turn *t);
 /* turn 0: nobody's turn; agent NULL: a person did it. */
 void copy_record_changes(struct turn *t, int64_t turn, const char *agent,
     const struct file_change *changes, size_t n);
+
+/* supervisor/retire.c: the end of ephemeral sessions */
+/* Looks for those whose turns have all ended. */
+void retire_sweep(struct supervisor *sup);
+/* A child of it is gone. */
+void retire_advance(struct session *s);
 
 /* supervisor/turn.c */
 void turn_begin(struct session *s, const struct claimed_turn *c);

@@ -45,6 +45,7 @@ session_get(struct supervisor *sup, const char *id)
 	list_init(&s->chats);
 	list_init(&s->turns);
 	list_init(&s->wishes);
+	list_init(&s->warmings);
 	map_set(&sup->sessions, id, s);
 	return s;
 }
@@ -113,7 +114,9 @@ add_warm(void *ctx, struct seat *seat)
 {
 	struct warm_list *warm = ctx;
 
-	if (!seat_is_ready(seat) || warm->n == WARM_SEATS)
+	/* one that lost its conversation is told of it first */
+	if (!seat_is_ready(seat) || seat_lost_reason(seat) ||
+	    warm->n == WARM_SEATS)
 		return;
 	warm->seats[warm->n++] = (struct warm_seat){
 		.chat = seat_chat(seat),
@@ -190,7 +193,7 @@ claim_hinted(struct session *s)
 	    !is_copy_ready(s) || !session_find_chat(s, s->hinted_chat))
 		return false;
 	seat = pool_find(sup->pool, s->id, s->hinted_chat, s->hinted_agent);
-	if (!seat || !seat_is_ready(seat))
+	if (!seat || !seat_is_ready(seat) || seat_lost_reason(seat))
 		return false;
 	db_claim_warm(sup->db, s->id, s->hinted, &(struct warm_seat){
 		.chat = seat_chat(seat),
@@ -208,6 +211,7 @@ session_claim(struct session *s)
 	struct warm_list warm = { .n = 0 };
 
 	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
+	    s->is_retiring ||
 	    has_exclusive_turn(s)) {
 		s->wants_claim = true;
 		return;
@@ -324,6 +328,7 @@ session_free(struct session *s)
 	map_remove(&s->sup->sessions, s->id);
 	LIST_EACH(pos, tmp, &s->turns)
 		turn_forget(LIST_ITEM(pos, struct turn, in_session));
+	warm_forget_all(s);
 	LIST_EACH(pos, tmp, &s->chats)
 		free_chat(LIST_ITEM(pos, struct chat, in_session));
 	wishes_free(s);
@@ -338,7 +343,8 @@ session_free(struct session *s)
 void
 session_tidy(struct session *s)
 {
-	if (list_empty(&s->turns) && !s->is_claiming &&
+	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
+	    !s->is_claiming && !s->is_retiring &&
 	    s->copy_work == COPY_IDLE &&
 	    !pool_has_session(s->sup->pool, s->id))
 		session_free(s);
@@ -357,7 +363,10 @@ session_lose(struct session *s)
 
 	log_warning("hearthd", "session %s: %s", s->id, reason);
 	s->is_lost = true;
+	if (s->copy_work != COPY_REMOVING)
+		s->is_retiring = false;
 	pool_each(s->sup->pool, s->id, stop_seat, reason);
+	warm_settle(s, NULL, NULL, "lost", reason);
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
 

@@ -87,6 +87,7 @@ supervisor_free(struct supervisor **supervisor)
 	pool_free(&sup->pool);
 	map_each(&sup->sessions, free_session, NULL);
 	map_free(&sup->sessions);
+	map_free(&sup->typed);
 	workspace_free(&sup->workspace);
 	free(sup);
 	*supervisor = NULL;
@@ -145,8 +146,10 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)revents;
 	if (sup->rules_again)
 		rules_load(sup);
+	map_free(&sup->typed);
 	supervisor_look(sup);
 	commands_take(sup);
+	retire_sweep(sup);
 }
 
 /* ---- the database's callbacks */
@@ -160,6 +163,7 @@ supervisor_up(struct supervisor *sup)
 	rules_load(sup);
 	commands_take(sup);
 	supervisor_look(sup);
+	retire_sweep(sup);
 }
 
 static void
@@ -191,6 +195,13 @@ supervisor_work(struct supervisor *sup, const struct queued_turn *q)
 	session_hint(s, q);
 	/* not claimed while PostgreSQL is away: found again when it is back */
 	session_tidy(s);
+}
+
+void
+supervisor_typing(struct supervisor *sup, const char *session,
+    const char *chat, const char *agent)
+{
+	warm_typing(sup, session, chat, agent);
 }
 
 void

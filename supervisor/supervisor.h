@@ -32,6 +32,8 @@ void supervisor_configure(struct supervisor *sup, const struct options *opt);
 void supervisor_up(struct supervisor *sup);
 void supervisor_down(struct supervisor *sup);
 void supervisor_work(struct supervisor *sup, const struct queued_turn *q);
+void supervisor_typing(struct supervisor *sup, const char *session,
+    const char *chat, const char *agent);
 void supervisor_commands(struct supervisor *sup);
 void supervisor_rules(struct supervisor *sup);
 void supervisor_fenced(struct supervisor *sup, const char *session);

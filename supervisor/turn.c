@@ -18,7 +18,6 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "supervisor/launcher.h"
 #include "supervisor/private.h"
 
 /* How long a turn waits when no process could be made for it. */
@@ -73,22 +72,6 @@ seat_of(const struct turn *t)
 
 /* ---- its beginning */
 
-static void
-prepare_copy(struct session *s, const struct claimed_turn *c)
-{
-	if (s->copy)
-		return;
-	s->copy = working_copy_new(s->sup->workspace,
-	    &(struct working_copy_spec){
-		.session = s->id,
-		.project_id = c->project_id,
-		.project_path = c->project_path,
-		.default_branch = c->default_branch,
-		.path = c->worktree_path,
-		.base_commit = c->base_commit,
-	    });
-}
-
 static struct turn *
 new_turn(struct session *s, const struct claimed_turn *c)
 {
@@ -103,20 +86,9 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	t->created_by = xstrdup(c->created_by);
 	t->model = xstrdup(c->model);
 	t->mode_id = xstrdup(c->mode_id);
-	t->command = strv_copy(c->command);
-	t->env = strv_copy(c->env);
-	t->launcher_words = (size_t)c->launcher_words;
-	t->project = xstrdup(c->project_path);
-	t->mcp_servers = xstrdup(c->mcp_servers);
-	t->client_capabilities = xstrdup(c->client_capabilities);
-	t->permission_mode = xstrdup(c->permission_mode);
-	t->config_hash = xstrdup(c->config_hash);
-	t->known_session = xstrdup(c->known_session);
-	t->may_replace = c->may_replace;
-	t->wanted = xstrdup(c->wanted);
-	t->idle_timeout = c->idle_timeout;
-	t->project_id = c->project_id;
-	t->tenant = xstrdup(c->tenant);
+	launch_fill(&t->launch, c);
+	t->ends_child = c->ends_child;
+	s->is_ephemeral = s->is_ephemeral || c->is_ephemeral;
 	t->execution = c->execution_id;
 	t->is_execution_spent = t->is_recorded_running = c->is_running;
 	list_init(&t->asks);
@@ -146,17 +118,17 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 	struct seat *seat = seat_of(t);
 
 	if (c->project_path)
-		prepare_copy(s, c);
+		copy_prepare(s, c);
 	/* clean still, as when it was asked for */
 	if (c->is_running && seat && seat_is_ready(seat) &&
 	    seat_execution(seat) == c->execution_id &&
-	    working_copy_is_clean(s->copy)) {
+	    !seat_lost_reason(seat) && working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
 		if (turn_is_configured(t, seat))
 			deliver(t, seat);
 		return;
 	}
-	if (t->command)
+	if (t->launch.command)
 		turn_advance(t);
 	else
 		turn_requeue(t, seat ? "the working copy has changed meanwhile" :
@@ -178,6 +150,9 @@ on_end_durable(void *ctx)
 	turn_forget(t);
 	if (s->wants_claim)
 		session_claim(s);
+	/* behind the claim, so that no claim is under way when it is answered */
+	if (s->is_ephemeral)
+		retire_sweep(s->sup);
 	session_tidy(s);
 }
 
@@ -195,6 +170,9 @@ leave(struct turn *t)
 		seat_hold(seat, false);
 	if (seat && t->closes_seat)
 		seat_stop(seat, "closed by a user");
+	else if (seat && t->ends_child && !t->is_requeued)
+		seat_stop(seat, "ended with its turn: the agent is not kept "
+		    "warm");
 	else if (seat)
 		wish_go_on(t->session, seat);
 	t->waits++;
@@ -210,45 +188,10 @@ turn_requeue(struct turn *t, const char *why, int64_t not_before)
 	leave(t);
 }
 
-/* What is run for it: the launcher may name this working copy. */
-static char **
-child_argv(const struct turn *t)
-{
-	const char *home = getenv("HOME");
-	struct launcher_place at = {
-		.worktree = working_copy_path(t->session->copy),
-		.project = t->project,
-		.state_dir = t->session->sup->state_dir,
-		.home = home ? home : "/nonexistent",
-	};
-
-	return launcher_expand(t->command, t->launcher_words, t->env, &at);
-}
-
 static void
 start_child(struct turn *t)
 {
 	struct session *s = t->session;
-	char **argv;
-	struct seat_spec spec = {
-		.session = s->id,
-		.chat = t->chat->id,
-		.agent = t->agent,
-		.execution = t->execution,
-		.config_hash = t->config_hash,
-		.env = t->env,
-		.cwd = working_copy_path(s->copy),
-		.client_capabilities = t->client_capabilities,
-		.mcp_servers = t->mcp_servers,
-		.known_session = t->known_session,
-		.may_replace = t->may_replace,
-		.wanted = t->wanted,
-		.permission_mode = t->permission_mode,
-		.idle_timeout = t->idle_timeout,
-		.launcher_words = (int64_t)t->launcher_words,
-		.project_id = t->project_id,
-		.tenant = t->tenant,
-	};
 	struct seat *seat;
 	struct err e;
 
@@ -257,10 +200,8 @@ start_child(struct turn *t)
 			list_append(&s->sup->for_room, &t->for_room);
 		return;
 	}
-	spec.is_paused = chat_log_is_full(t->chat->log);
-	spec.argv = argv = child_argv(t);
-	seat = pool_start(s->sup->pool, &spec, &e);
-	strv_free(&argv);
+	seat = launch_start(&t->launch, t->chat, t->agent, t->execution,
+	    "cold", &e);
 	if (seat) {
 		t->is_execution_spent = true;
 		seat_hold(seat, true);
@@ -375,11 +316,22 @@ usable_seat(struct turn *t)
 	struct seat *seat = seat_of(t);
 
 	/* one that was claimed the short way brought none: it was compared */
-	if (!seat || !t->config_hash ||
-	    strcmp(seat_config_hash(seat), t->config_hash) == 0)
+	if (!seat || !t->launch.config_hash ||
+	    strcmp(seat_config_hash(seat), t->launch.config_hash) == 0)
 		return seat;
 	seat_stop(seat, "the agent's configuration has changed");
 	return NULL;
+}
+
+/* One that was started ahead of it: from here on as if it were for it. */
+static void
+await_child(struct turn *t, struct seat *seat)
+{
+	if (t->is_execution_spent || seat_is_ready(seat))
+		return;
+	t->execution = seat_execution(seat);
+	t->is_execution_spent = true;
+	seat_hold(seat, true);
 }
 
 void
@@ -408,6 +360,8 @@ turn_advance(struct turn *t)
 		turn_requeue(t, AGENT_ENDED_EARLY, 0);
 	else if (!seat)
 		start_child(t);
+	else
+		await_child(t, seat);
 }
 
 /* ---- while it runs */
@@ -600,24 +554,15 @@ turn_forget(struct turn *t)
 	list_remove(&t->for_room);
 	if (t->state != TURN_ENDED)
 		t->session->sup->turns--;
-	strv_free(&t->command);
-	strv_free(&t->env);
-	free(t->project);
+	launch_clear(&t->launch);
 	free(t->agent);
 	free(t->prompt);
 	free(t->created_by);
 	free(t->model);
 	free(t->mode_id);
-	free(t->mcp_servers);
-	free(t->client_capabilities);
-	free(t->permission_mode);
-	free(t->config_hash);
-	free(t->known_session);
-	free(t->wanted);
 	free(t->preface);
 	free(t->cancelled_by);
 	free(t->cancel_reason);
-	free(t->tenant);
 	free(t->outcome.stop_reason);
 	free(t->outcome.error_code);
 	free(t->outcome.error);

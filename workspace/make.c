@@ -370,6 +370,9 @@ make_remove(const struct make *m, struct err *e)
 	struct copy c;
 	struct project p;
 
+	if (!place_is_own(&m->place))
+		return fail(e, "%s is not below hearthd's folder of worktrees: "
+		    "not removed", m->place.worktree);
 	recall(m, &c);
 	if (place_remove(m->place.worktree, e) < 0)
 		return -1;

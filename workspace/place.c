@@ -59,8 +59,8 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	char *lock = xasprintf("%s.lock", base);
 
 	p->lock = -1;
-	p->worktree = worktree ? xstrdup(worktree) :
-	    xasprintf("%s/%s", trees, session);
+	p->own_worktree = xasprintf("%s/%s", trees, session);
+	p->worktree = xstrdup(worktree ? worktree : p->own_worktree);
 	p->repository = xasprintf("%s/%lld.git", own, project);
 	p->index = xasprintf("%s.index", base);
 	p->copy_file = xasprintf("%s.copy", base);
@@ -82,6 +82,7 @@ place_close(struct place *p)
 	if (p->lock >= 0)
 		close(p->lock);
 	free(p->worktree);
+	free(p->own_worktree);
 	free(p->repository);
 	free(p->index);
 	free(p->copy_file);
@@ -89,6 +90,12 @@ place_close(struct place *p)
 	free(p->tree_file);
 	free(p->stale_file);
 	*p = (struct place){ .lock = -1 };
+}
+
+bool
+place_is_own(const struct place *p)
+{
+	return strcmp(p->worktree, p->own_worktree) == 0;
 }
 
 bool

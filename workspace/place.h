@@ -16,6 +16,7 @@
 
 struct place {
 	char *worktree;
+	char *own_worktree; /* where it would be made now */
 	char *repository;   /* the project's private bare repository */
 	char *index;        /* private index */
 	char *copy_file;    /* written last: the copy is complete */
@@ -42,6 +43,9 @@ int place_lock(const char *path, struct err *e);
 bool place_read(const char *path, char *lines[], int n);
 /* Replaces it at once or not at all; lines end with NULL. */
 int place_write(const char *path, const char *const *lines, struct err *e);
+
+/* The worktree lies where hearthd puts them, and has the session's name. */
+bool place_is_own(const struct place *p);
 
 /* Removes a folder and all below it, following no link. */
 int place_remove(const char *path, struct err *e);

@@ -19,7 +19,8 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
 		as may_replace,
 	cardinality(a.launcher)::bigint as launcher_words,
-	s.tenant
+	s.tenant,
+	not a.warm as ends_child, s.ephemeral as is_ephemeral
 from hearth.turns t
 	join hearth.chats c on c.id = t.chat_id
 	join hearth.sessions s on s.id = t.session_id

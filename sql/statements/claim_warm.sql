@@ -20,7 +20,8 @@ with w as materialized (
 			where s.id = w.session)
 		and (select c.closed_at is null from hearth.chats c
 			where c.id = w.chat)
-		and (select a.enabled and not a.paused and w.hash = md5(concat(
+		and (select a.enabled and not a.paused and a.warm
+				and w.hash = md5(concat(
 				a.command, a.env, a.mcp_servers, a.launcher,
 				a.client_capabilities, a.permission_mode))
 			from hearth.agents a where a.name = w.agent)
