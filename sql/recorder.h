@@ -175,6 +175,11 @@ struct tool_call_row {
 void record_tool_call(struct chat_log *log, int64_t turn, const char *agent,
     const struct tool_call_row *row);
 
+/* Calls that the agent has open in this turn or a later one of the chat are
+ * cancelled: for those that came when the turn was over, at the child's end. */
+void record_late_tool_calls_end(struct chat_log *log, int64_t first_turn,
+    const char *agent);
+
 /* A permission request and the event `permission`. Tells hearth_status. */
 void record_permission(struct chat_log *log, int64_t turn, const char *agent,
     int64_t execution, int64_t serial, const char *tool_call_id,

@@ -590,6 +590,22 @@ record_tool_call(struct chat_log *log, int64_t turn, const char *agent,
 }
 
 void
+record_late_tool_calls_end(struct chat_log *log, int64_t first_turn,
+    const char *agent)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "late_tool_calls_end");
+	add_age(it);
+	add(it, log->chat);
+	add_int(it, first_turn);
+	add(it, agent);
+	item_queue(log->r, it, true);
+}
+
+void
 record_permission(struct chat_log *log, int64_t turn, const char *agent,
     int64_t execution, int64_t serial, const char *tool_call_id,
     const char *tool_call, const char *options)

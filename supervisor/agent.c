@@ -84,6 +84,10 @@ note_background(struct place *p)
 static void
 tool_call(struct place *p, const struct agent_tool *tool)
 {
+	if (p->turn_id == p->chat->last_turn && !tool->is_final &&
+	    p->chat->late_tools == 0)
+		p->chat->late_tools = p->turn_id;
+
 	record_tool_call(p->chat->log, p->turn_id, p->agent,
 	    &(struct tool_call_row){
 		.tool_call_id = tool->tool_call_id,
@@ -228,6 +232,9 @@ ended(struct place *p, const struct agent_event *ev)
 	    ev->ended.exit_code, ev->ended.term_signal, ev->ended.end_reason,
 	    ev->ended.peak_rss_kb, ev->ended.stderr_tail);
 	wish_on_ended(p->session, p->seat);
+	if (p->chat->late_tools != 0)
+		record_late_tool_calls_end(p->chat->log, p->chat->late_tools,
+		    p->agent);
 	/* a late end never touches the row of a successor */
 	if (pool_find(p->sup->pool, seat_session(p->seat), seat_chat(p->seat),
 	    p->agent))

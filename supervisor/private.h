@@ -107,6 +107,8 @@ struct chat {
 	char *id;
 	struct chat_log *log;
 	int64_t last_turn;          /* ended last; late updates belong to it */
+	int64_t late_tools;         /* first turn that a tool call was opened
+	                             * for when it was over; 0: none */
 };
 
 /* A permission that nobody has answered yet. */

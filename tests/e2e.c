@@ -393,6 +393,13 @@ names_folder(const char *pid, const char *file)
 	return n > 0 && memmem(room, (size_t)n, folder, strlen(folder));
 }
 
+bool
+is_of_test(const char *pid)
+{
+	return atoi(pid) != getpid() && (names_folder(pid, "environ") ||
+	    names_folder(pid, "cmdline"));
+}
+
 static int
 each_process(void (*fn)(const char *pid))
 {
@@ -402,10 +409,7 @@ each_process(void (*fn)(const char *pid))
 
 	while (proc && (d = readdir(proc)) != NULL) {
 		if (!isdigit((unsigned char)d->d_name[0]) ||
-		    atoi(d->d_name) == getpid())
-			continue;
-		if (!names_folder(d->d_name, "environ") &&
-		    !names_folder(d->d_name, "cmdline"))
+		    !is_of_test(d->d_name))
 			continue;
 		n++;
 		if (fn)

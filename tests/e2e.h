@@ -141,6 +141,11 @@ void e2e_gone(const char *file, int line, pid_t pid, int limit);
 pid_t pid_in(const char *text, const char *word);
 /* Processes of the test, the daemon included. */
 int count_processes(void);
+/* Whether it is one, by its name in /proc. */
+bool is_of_test(const char *pid);
+/* "VmRSS:" or "VmHWM:" of the daemon, and how many fds it has open. */
+long daemon_kb(const char *key);
+int daemon_fds(void);
 /* By /bin/sh; must succeed. */
 void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool file_exists(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -155,6 +155,71 @@ START_TEST(a_lost_session_is_replaced)
 }
 END_TEST
 
+/* What agents say of a session that they do not have: no two say the same. */
+static const struct {
+	const char *code, *words;
+} losses[] = {
+	{ "-32002", "Resource not found: session" },
+	{ "-32001", "Unknown session" },
+	{ "-32602", "Invalid params" },
+	{ "-32603", "Invalid session identifier" },
+	{ "-32603", "No previous sessions found for this project" },
+	{ "-32000", "Session not found" },
+	{ "-32601", "Method not found" },
+};
+
+START_TEST(a_session_that_is_lost_in_a_restart_is_told_from_the_record)
+{
+	int64_t turn;
+
+	start(NULL);
+	for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+		char *name = xasprintf("loser%zu", i);
+
+		add_agent(name, i % 2 ? "--load" : "--resume",
+		    "--session-lost", losses[i].code, "--lost-words",
+		    losses[i].words, NULL);
+		complete(chat, name, "say remember me %zu", i);
+		free(name);
+	}
+	daemon_crash();
+	start(NULL);
+	for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+		char *name = xasprintf("loser%zu", i);
+		char *said = xasprintf("remember me %zu", i);
+
+		turn = complete(chat, name, "echo-turn;echo-block 0");
+		check_has(text_of(turn), "[turn 1]");
+		check_has(text_of(turn), said);
+		check_value("replay", HOW, name);
+		check_value(losses[i].words, SAID("payload ->> 'reason'"));
+		free(name);
+		free(said);
+	}
+}
+END_TEST
+
+/* As gemini does; the answer to session/load is no sign of its end. */
+START_TEST(a_replay_after_the_answer_is_not_recorded)
+{
+	int64_t turn;
+
+	start(NULL);
+	shell("mkdir -m 0777 %s/sessions", folder);
+	add_agent("late", "--store", keep(xasprintf("%s/sessions", folder)),
+	    "--load", "--replay-late", "60", "--replay", "3", NULL);
+	complete(chat, "late", "say one");
+	ends[_i]("late");
+	turn = complete(chat, "late", "say two;echo-turn");
+	ck_assert_str_eq(text_of(turn), "two[turn 2]");
+	check_value("load", HOW, "late");
+	check_value("one|two[turn 2]", "select string_agg(t, '|' order by n) "
+	    "from (select turn_id as n, string_agg(payload ->> 'text', '' "
+	    "order by seq) as t from hearth.events where kind = 'text' "
+	    "group by turn_id) s");
+}
+END_TEST
+
 /* It may be there tomorrow; but a user must not be stuck with it. */
 START_TEST(a_session_that_is_broken_is_given_up_at_the_second_try)
 {
@@ -264,6 +329,10 @@ add(TCase *tc)
 	tcase_add_loop_test(tc,
 	    an_agent_that_forgets_is_told_from_the_record, 0, n);
 	tcase_add_test(tc, a_lost_session_is_replaced);
+	tcase_add_test(tc,
+	    a_session_that_is_lost_in_a_restart_is_told_from_the_record);
+	tcase_add_loop_test(tc, a_replay_after_the_answer_is_not_recorded,
+	    0, n);
 	tcase_add_test(tc,
 	    a_session_that_is_broken_is_given_up_at_the_second_try);
 	tcase_add_test(tc, a_login_that_ran_out_is_no_lost_session);

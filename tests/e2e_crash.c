@@ -380,6 +380,51 @@ START_TEST(memory_is_recorded)
 }
 END_TEST
 
+static void
+end_child(void)
+{
+	kill(agent_pid(chat, "fake"), SIGKILL);
+}
+
+static void
+end_daemon(void)
+{
+	daemon_crash();
+	start(NULL);
+}
+
+static void (*const late_ends[])(void) = { end_child, stop, end_daemon };
+
+START_TEST(a_tool_call_opened_after_its_turn_ends_with_the_child)
+{
+	int64_t turn;
+
+	start(NULL);
+	turn = complete(chat, "fake", "say x;stop;sleep 20;"
+	    "tool-start late execute serve");
+	wait_value("1", LIMIT, "select count(*) from hearth.tool_calls "
+	    "where turn_id = %lld and ended_at is null", (long long)turn);
+	late_ends[_i]();
+	wait_value("cancelled", LIMIT, "select status from hearth.tool_calls "
+	    "where ended_at is not null");
+}
+END_TEST
+
+/* As the kernel does it when a limit of memory is reached. */
+START_TEST(a_kill_for_memory_says_how_much_it_was)
+{
+	int64_t turn;
+
+	start(NULL);
+	turn = submit(chat, "fake", "memory 90;signal KILL");
+	check_crashed(turn);
+	check_has(turn_of(turn, "error"), "SIGKILL");
+	wait_value("9/true", LIMIT, LAST("term_signal || '/' || "
+	    "(peak_rss_kb between 90000 and 200000)::text"));
+	complete(chat, "fake", "say x");
+}
+END_TEST
+
 /* ---- the crash limit */
 
 #define BACKOFF "select (backoff_until > clock_timestamp())::text " \
@@ -610,6 +655,9 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, close_chat_cancels_all_of_it);
 	tcase_add_test(tc, archive_session_cancels_all_of_it);
 	tcase_add_test(tc, memory_is_recorded);
+	tcase_add_test(tc, a_kill_for_memory_says_how_much_it_was);
+	tcase_add_loop_test(tc,
+	    a_tool_call_opened_after_its_turn_ends_with_the_child, 0, 3);
 	tcase_add_test(tc, crashes_below_the_limit_cost_no_time);
 	tcase_add_test(tc, an_agent_that_crashes_again_and_again_waits);
 	tcase_add_test(tc, reset_agent_ends_the_wait);

