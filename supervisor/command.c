@@ -16,14 +16,32 @@ done(struct supervisor *sup, const struct command *c)
 	record_command(sup->recorder, c->id, "done", NULL, NULL);
 }
 
-/* Ends a turn that nobody has claimed. */
+/* The cancel of a queued turn, kept until it is known who has the turn. */
+struct late_cancel {
+	struct list in_session;
+	int64_t turn, chat_last_seq;
+	char *chat, *agent, *by, *reason;
+};
+
 static void
-cancel_queued(struct supervisor *sup, const struct command *c)
+on_queued_ended(void *ctx)
 {
-	struct session *s = session_get(sup, c->session);
+	struct session *s = ctx;
+
+	s->n_ending--;
+	if (s->wants_claim)
+		session_claim(s);
+	session_tidy(s);
+}
+
+/* Ends a turn that nobody has claimed; nobody may until that is durable. */
+static void
+end_queued(struct session *s, const struct command *c)
+{
+	struct recorder *r = s->sup->recorder;
 	struct chat *known = session_find_chat(s, c->chat);
 	struct chat_log *log = known ? known->log :
-	    chat_log_open(sup->recorder, c->session, c->chat,
+	    chat_log_open(r, s->id, c->chat,
 	    c->chat_last_seq);
 	struct turn_end end = {
 		.status = "cancelled",
@@ -36,14 +54,68 @@ cancel_queued(struct supervisor *sup, const struct command *c)
 	record_queued_turn_end(log, c->turn, c->agent, &end);
 	if (!known)
 		chat_log_close(&log);
-	/* a claim that is under way may have taken it a moment before, and
-	 * so may the one that follows when it is just being queued again */
-	if (s->is_claiming || !list_empty(&s->turns)) {
-		s->cancelled = xrealloc(s->cancelled,
-		    (s->n_cancelled + 1) * sizeof *s->cancelled);
-		s->cancelled[s->n_cancelled++] = c->turn;
+	s->n_ending++;
+	record_barrier(r, on_queued_ended, s);
+}
+
+static void
+cancel_queued(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_get(sup, c->session);
+	struct late_cancel *l;
+
+	if (!s->is_claiming) {
+		end_queued(s, c);
+		return;
 	}
-	session_tidy(s);
+	l = xcalloc(1, sizeof *l);
+	l->turn = c->turn;
+	l->chat_last_seq = c->chat_last_seq;
+	l->chat = xstrdup(c->chat);
+	l->agent = xstrdup(c->agent);
+	l->by = xstrdup(c->requested_by);
+	l->reason = xstrdup(c->reason ? c->reason : "cancelled");
+	list_append(&s->late_cancels, &l->in_session);
+}
+
+static void
+free_late(struct late_cancel *l)
+{
+	list_remove(&l->in_session);
+	free(l->chat);
+	free(l->agent);
+	free(l->by);
+	free(l->reason);
+	free(l);
+}
+
+void
+late_cancels_run(struct session *s)
+{
+	LIST_EACH(pos, tmp, &s->late_cancels) {
+		struct late_cancel *l = LIST_ITEM(pos, struct late_cancel,
+		    in_session);
+		struct turn *t = session_turn_by_id(s, l->turn);
+
+		/* the cancel before it has begun the next claim */
+		if (s->is_claiming)
+			return;
+		if (t)
+			turn_cancel(t, l->by, l->reason);
+		else
+			end_queued(s, &(struct command){ .turn = l->turn,
+			    .chat = l->chat, .agent = l->agent,
+			    .chat_last_seq = l->chat_last_seq,
+			    .requested_by = l->by, .reason = l->reason });
+		free_late(l);
+	}
+}
+
+void
+late_cancels_drop(struct session *s)
+{
+	LIST_EACH(pos, tmp, &s->late_cancels)
+		free_late(LIST_ITEM(pos, struct late_cancel, in_session));
 }
 
 static void

@@ -96,9 +96,10 @@ struct session {
 	                             * known whether it is archived */
 	bool is_copy_removed;       /* then */
 	bool is_lost;               /* another node has it: record nothing */
-	int64_t *cancelled;         /* turns cancelled while a claim was under
-	                             * way that may bring them */
-	size_t n_cancelled;
+	struct list late_cancels;   /* of queued turns, kept while a claim is
+	                             * under way that may bring them */
+	unsigned n_ending;          /* queued turns whose end is not durable
+	                             * yet: a claim would find them queued */
 };
 
 struct chat {
@@ -317,6 +318,10 @@ void supervisor_look_in(struct supervisor *sup, int64_t ms);
 
 /* supervisor/command.c */
 void commands_take(struct supervisor *sup);
+/* No claim is under way: who has the turns is known. Before the session is
+ * freed there may be some whose command stays as it is. */
+void late_cancels_run(struct session *s);
+void late_cancels_drop(struct session *s);
 
 /* supervisor/rules.c */
 /* Reads the permission rules, for what is asked from then on. */

@@ -46,6 +46,7 @@ session_get(struct supervisor *sup, const char *id)
 	list_init(&s->turns);
 	list_init(&s->wishes);
 	list_init(&s->warmings);
+	list_init(&s->late_cancels);
 	map_set(&sup->sessions, id, s);
 	return s;
 }
@@ -211,8 +212,7 @@ session_claim(struct session *s)
 	struct warm_list warm = { .n = 0 };
 
 	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
-	    s->is_retiring ||
-	    has_exclusive_turn(s)) {
+	    s->is_retiring || s->n_ending > 0 || has_exclusive_turn(s)) {
 		s->wants_claim = true;
 		return;
 	}
@@ -239,15 +239,6 @@ session_hint(struct session *s, const struct queued_turn *q)
 		s->hinted_agent = xstrdup(q->agent);
 	}
 	session_claim(s);
-}
-
-static bool
-was_cancelled(struct session *s, int64_t turn)
-{
-	for (size_t i = 0; i < s->n_cancelled; i++)
-		if (s->cancelled[i] == turn)
-			return true;
-	return false;
 }
 
 /* It was lost and is ours again before its children have ended. */
@@ -279,7 +270,6 @@ settle_claim(struct supervisor *sup, const char *session,
     const struct claimed_turn *c, bool more, const struct err *e)
 {
 	struct session *s = session_find(sup, session);
-	struct turn *t;
 	bool again;
 
 	if (!s)
@@ -299,13 +289,11 @@ settle_claim(struct supervisor *sup, const char *session,
 		give_back(s, c);
 	} else if (c) {
 		turn_begin(s, c);
-		t = session_turn_by_id(s, c->turn);
-		if (t && was_cancelled(s, c->turn))
-			turn_cancel(t, NULL, "cancelled");
 	}
-	free(s->cancelled);
-	s->cancelled = NULL;
-	s->n_cancelled = 0;
+	/* else it may have taken one, which is given back when the database
+	 * is there again */
+	if (!e)
+		late_cancels_run(s);
 	if (again && !e)
 		session_claim(s);
 	session_tidy(s);
@@ -334,7 +322,7 @@ session_free(struct session *s)
 	wishes_free(s);
 	working_copy_free(&s->copy);
 	free(s->background_agent);
-	free(s->cancelled);
+	late_cancels_drop(s);
 	forget_hint(s);
 	free(s->id);
 	free(s);
@@ -344,7 +332,8 @@ void
 session_tidy(struct session *s)
 {
 	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
-	    !s->is_claiming && !s->is_retiring &&
+	    !s->is_claiming && !s->is_retiring && s->n_ending == 0 &&
+	    list_empty(&s->late_cancels) &&
 	    s->copy_work == COPY_IDLE &&
 	    !pool_has_session(s->sup->pool, s->id))
 		session_free(s);

@@ -138,6 +138,16 @@ supervisor_look_in(struct supervisor *sup, int64_t ms)
 }
 
 static void
+run_late_cancels(void *value, void *ctx)
+{
+	struct session *s = value;
+
+	(void)ctx;
+	if (!s->is_claiming)
+		late_cancels_run(s);
+}
+
+static void
 on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct supervisor *sup = t->data;
@@ -147,6 +157,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	if (sup->rules_again)
 		rules_load(sup);
 	map_free(&sup->typed);
+	map_each(&sup->sessions, run_late_cancels, NULL);
 	supervisor_look(sup);
 	commands_take(sup);
 	retire_sweep(sup);
@@ -161,6 +172,7 @@ supervisor_up(struct supervisor *sup)
 	ev_timer_again(sup->loop, &sup->poll);
 	/* first, so that no turn begins before they are known */
 	rules_load(sup);
+	map_each(&sup->sessions, run_late_cancels, NULL);
 	commands_take(sup);
 	supervisor_look(sup);
 	retire_sweep(sup);

@@ -344,7 +344,7 @@ START_TEST(memory_is_given_back_when_the_load_is_over)
 	    "where kind = 'text'");
 	if (KEEPS_WHAT_IS_FREED)
 		return;
-	ck_assert_int_gt(daemon_kb("VmHWM:"), 14 * 1024);
+	ck_assert_int_gt(daemon_kb("VmHWM:"), 13 * 1024);
 	for (deadline = now_ms() + 2 * LIMIT;
 	    daemon_kb("VmRSS:") > 12 * 1024; blink())
 		ck_assert_msg(now_ms() < deadline, "still %ld kB",

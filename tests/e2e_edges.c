@@ -275,9 +275,40 @@ START_TEST(a_turn_that_found_no_room_starts_soon_after_there_is_some)
 }
 END_TEST
 
+/* Its end is on its way when the next claim could find it in the queue. */
+START_TEST(a_turn_cancelled_in_the_queue_is_never_begun)
+{
+	PGconn *other;
+	int64_t turn;
+
+	prepare();
+	sql("update hearth.agents set paused = true");
+	start(NULL);
+	turn = submit(chat, "fake", "say x");
+	other = pg_connect(db);
+	PQclear(PQexec(other, "begin; select from hearth.chats "
+	    "for no key update"));
+	check_value("t", "select hearth.cancel(%lld)", (long long)turn);
+	wait_value("running", LIMIT, "select status from hearth.commands");
+	sql("update hearth.agents set paused = false");
+	sql("notify hearth_work, '{\"session\": \"%s\"}'",
+	    session_of(chat));
+	/* a claim that is asked for now would have it by then */
+	check_true(!comes_true(700, "t", "select status <> 'queued' "
+	    "from hearth.turns"));
+	PQclear(PQexec(other, "commit"));
+	PQfinish(other);
+	wait_turn(turn, "cancelled", LIMIT);
+	check_value("1", "select count(*) from hearth.events "
+	    "where kind = 'turn_ended'");
+	check_value("0", "select count(*) from hearth.executions");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
+	tcase_add_test(tc, a_turn_cancelled_in_the_queue_is_never_begun);
 	tcase_add_test(tc,
 	    a_late_end_of_a_tree_meets_a_session_that_began_anew);
 	tcase_add_test(tc,

@@ -91,6 +91,13 @@ static const char *const in_the_end[] = {
 	"select 'turn ' || id || ' is ' || status from hearth.turns "
 	"where ended_at is null",
 
+	/* as after every test, with what helps to find the cause */
+	"select 'turn ' || t.id || ' has ended more than once: ' || t::text || "
+	"' events ' || string_agg(e::text, ' ' order by e.seq) "
+	"from hearth.turns t join hearth.events e on e.chat_id = t.chat_id "
+	"and e.turn_id = t.id group by t.id having "
+	"count(*) filter (where e.kind = 'turn_ended') > 1",
+
 	"select 'turn ' || id || ' is ' || status || ' without saying why' "
 	"from hearth.turns where status <> 'completed' "
 	"and end_reason is null and error is null",
