@@ -205,6 +205,15 @@ struct change_row {
 void record_change(struct chat_log *log, int64_t turn, const char *agent,
     const struct change_row *row);
 
+/* A thing that a turn brought about, and the event `artifact`. */
+struct artifact_row {
+	const char *type;         /* "pr" "preview" "screenshot" */
+	const char *url, *title;  /* each may be NULL */
+	const char *metadata;     /* JSON object */
+};
+void record_artifact(struct chat_log *log, int64_t turn, const char *agent,
+    const struct artifact_row *row);
+
 /* status: done or failed. */
 void record_command(struct recorder *r, int64_t command, const char *status,
     const char *error_code, const char *error);

@@ -719,6 +719,27 @@ record_change(struct chat_log *log, int64_t turn, const char *agent,
 }
 
 void
+record_artifact(struct chat_log *log, int64_t turn, const char *agent,
+    const struct artifact_row *row)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "artifact");
+	add_age(it);
+	add(it, log->chat);
+	number_item(it);
+	add_known(it, turn, 1);
+	add(it, agent);
+	add(it, row->type);
+	add(it, row->url);
+	add(it, row->title);
+	add_json(it, row->metadata);
+	item_queue(log->r, it, true);
+}
+
+void
 record_command(struct recorder *r, int64_t command, const char *status,
     const char *error_code, const char *error)
 {

@@ -142,6 +142,18 @@ update(struct place *p, const struct agent_event *ev)
 }
 
 static void
+artifact(struct place *p, const struct agent_artifact *a)
+{
+	record_artifact(p->chat->log, p->turn_id, p->agent,
+	    &(struct artifact_row){
+		.type = a->type,
+		.url = a->url,
+		.title = a->title,
+		.metadata = a->metadata,
+	    });
+}
+
+static void
 permission(struct place *p, const struct agent_event *ev)
 {
 	int64_t execution = seat_execution(p->seat);
@@ -281,6 +293,9 @@ handle(struct place *p, const struct agent_event *ev)
 		break;
 	case AGENT_UPDATE:
 		update(p, ev);
+		break;
+	case AGENT_ARTIFACT:
+		artifact(p, &ev->artifact);
 		break;
 	case AGENT_PERMISSION:
 		permission(p, ev);

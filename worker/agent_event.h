@@ -27,6 +27,7 @@ enum agent_event_type {
 	                   * configured */
 	AGENT_TEXT,       /* streamed text or reasoning: text */
 	AGENT_UPDATE,     /* any other update: update */
+	AGENT_ARTIFACT,   /* something with a URL was brought about: artifact */
 	AGENT_PERMISSION, /* the agent asks, or asked and policy answered:
 	                   * permission */
 	AGENT_PERMISSION_SETTLED, /* one that was open is answered or void:
@@ -59,6 +60,16 @@ struct agent_usage {
 	int64_t context_used;   /* tokens; not what was billed */
 	int64_t context_size;
 	int64_t turn_cost;      /* of that turn so far, in billionths of USD */
+};
+
+/* A thing that a turn brought about. */
+struct agent_artifact {
+	const char *type;       /* "pr" "preview" "screenshot" */
+	const char *url;        /* NULL: an image without one */
+	const char *title;
+	const char *metadata;   /* JSON object: provider, repository, number,
+	                         * state; path; tool_call_id, column, index,
+	                         * bytes, mime_type */
 };
 
 struct agent_event {
@@ -100,6 +111,7 @@ struct agent_event {
 			const struct agent_tool *tool; /* tool_call, tool_update */
 			const struct agent_usage *usage; /* usage */
 		} update;
+		struct agent_artifact artifact;
 		struct {
 			int64_t serial;         /* names it for worker_answer…() */
 			const char *tool_call_id;

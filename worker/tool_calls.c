@@ -47,6 +47,9 @@ struct tool_calls {
 	struct call *final;  /* told is its end: its output is still held */
 	void (*fill)(void *ctx, json_t *content); /* or NULL */
 	void *ctx;
+	void (*look)(void *ctx, const struct agent_tool *tool,
+	    const json_t *content, const json_t *raw_output); /* or NULL */
+	void *look_ctx;
 };
 
 struct tool_calls *
@@ -61,6 +64,15 @@ tool_calls_on_final(struct tool_calls *t,
 {
 	t->fill = fill;
 	t->ctx = ctx;
+}
+
+void
+tool_calls_on_output(struct tool_calls *t,
+    void (*look)(void *ctx, const struct agent_tool *tool,
+    const json_t *content, const json_t *raw_output), void *ctx)
+{
+	t->look = look;
+	t->look_ctx = ctx;
 }
 
 static void
@@ -222,11 +234,14 @@ tell(struct tool_calls *t, struct call *c, bool is_new)
 		.status = c->status,
 		.is_final = final,
 		.is_new = is_new,
-		.raw_input = field_text(&c->raw_input),
-		.raw_output = final ? field_text(&c->raw_output) : NULL,
-		.content = final ? field_text(&c->content) : NULL,
-		.locations = field_text(&c->locations),
 	};
+	if (final && t->look)
+		t->look(t->look_ctx, &t->told, c->content.value,
+		    c->raw_output.value);
+	t->told.raw_input = field_text(&c->raw_input);
+	t->told.raw_output = final ? field_text(&c->raw_output) : NULL;
+	t->told.content = final ? field_text(&c->content) : NULL;
+	t->told.locations = field_text(&c->locations);
 	return &t->told;
 }
 
@@ -286,7 +301,8 @@ tool_calls_reset(struct tool_calls *t)
 {
 	map_each(&t->calls, free_call, NULL);
 	map_free(&t->calls);
-	*t = (struct tool_calls){ .fill = t->fill, .ctx = t->ctx };
+	*t = (struct tool_calls){ .fill = t->fill, .ctx = t->ctx,
+		.look = t->look, .look_ctx = t->look_ctx };
 }
 
 void

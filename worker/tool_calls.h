@@ -23,6 +23,13 @@ struct tool_calls *tool_calls_new(void);
 void tool_calls_on_final(struct tool_calls *t,
     void (*fill)(void *ctx, json_t *content), void *ctx);
 /*
+ * look is shown a call that is final with its output as values, before it is
+ * told: each is NULL when it has none, or when it was told before.
+ */
+void tool_calls_on_output(struct tool_calls *t,
+    void (*look)(void *ctx, const struct agent_tool *tool,
+    const json_t *content, const json_t *raw_output), void *ctx);
+/*
  * Merges a ToolCall or ToolCallUpdate. Returns NULL when it has no toolCallId;
  * else the merged state, valid until the next call.
  */

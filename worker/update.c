@@ -42,6 +42,7 @@ static void
 end_message(struct worker *w)
 {
 	w->message = (struct message){ 0 };
+	findings_break(w->findings);
 }
 
 static bool
@@ -87,6 +88,8 @@ tell_text(struct worker *w, const struct chunk *c)
 	note_chunk(w, c);
 	if (w->turn.is_open && !w->is_replaying && !c->reasoning)
 		w->turn.has_output = true;
+	if (!c->reasoning)
+		findings_text(w->findings, c->text, c->len);
 	worker_tell(w, &(struct agent_event){
 		.type = AGENT_TEXT,
 		.text = {
@@ -123,6 +126,33 @@ update_scan(struct worker *w, const char *line, size_t len)
 		.len = w->text.len,
 	});
 	return true;
+}
+
+static void
+on_output(void *ctx, const struct agent_tool *tool, const json_t *content,
+    const json_t *raw_output)
+{
+	struct worker *w = ctx;
+
+	findings_tool(w->findings, tool->tool_call_id, tool->title, tool->kind,
+	    content, raw_output);
+}
+
+void
+update_init(struct worker *w)
+{
+	w->findings = findings_new();
+	tool_calls_on_output(w->tools, on_output, w);
+}
+
+void
+update_tell_findings(struct worker *w)
+{
+	const struct agent_artifact *a;
+
+	while ((a = findings_take(w->findings)) != NULL)
+		worker_tell(w, &(struct agent_event){
+			.type = AGENT_ARTIFACT, .artifact = *a });
 }
 
 const struct agent_tool *
@@ -242,6 +272,7 @@ on_tool(struct worker *w, const struct envelope *m, json_t *update,
 	if (tool != NULL && tool->is_new)
 		end_message(w);
 	tell_update(w, m, tool != NULL ? kind : "unknown", tool);
+	update_tell_findings(w);
 }
 
 static void

@@ -437,6 +437,7 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->loop = loop;
 	w->state = WORKER_STARTING;
 	w->tools = tool_calls_new();
+	update_init(w);
 	list_init(&w->early);
 	list_init(&w->wishes);
 	configure_want(w, spec->wanted);
@@ -600,6 +601,7 @@ worker_free(struct worker **wp)
 	attach_free(w);
 	configure_free(w);
 	tool_calls_free(&w->tools);
+	findings_free(&w->findings);
 	buf_free(&w->text);
 	buf_free(&w->message_id);
 	child_free(&w->child);

@@ -32,6 +32,7 @@
 #include "base/child.h"
 #include "base/list.h"
 #include "worker/envelope.h"
+#include "worker/findings.h"
 #include "worker/ndjson.h"
 #include "worker/settings.h"
 #include "worker/terminals.h"
@@ -192,6 +193,7 @@ struct worker {
 	struct turn turn;
 	struct message message;
 	struct tool_calls *tools;
+	struct findings *findings;
 	struct cost_meter cost;
 	struct buf text;         /* the chunk at hand, reused */
 	struct buf message_id;
@@ -328,6 +330,9 @@ void ask_tell_settled(struct worker *w);
 void ask_free(struct worker *w);
 
 /* update.c */
+void update_init(struct worker *w);
+/* What was found in what was told. */
+void update_tell_findings(struct worker *w);
 /* The hot path. False: the line is none of its. */
 bool update_scan(struct worker *w, const char *line, size_t len);
 void update_on_notification(struct worker *w, const struct envelope *m);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Things with a URL in what an agent says: pull and merge requests (GitHub,
+ * GitLab, Bitbucket and Gitea, on whatever host), and previews (a local
+ * server's port, the usual preview hosts). Pure: a text in, calls out.
+ */
+#ifndef HEARTH_ARTIFACTS_H
+#define HEARTH_ARTIFACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Longer ones are none. */
+#define ARTIFACT_URL_MAX 2000
+
+/* Borrowed for the callback. */
+struct artifact {
+	bool is_request;      /* a pull or merge request; else a preview */
+	/*
+	 * As short as it names the thing: a request without what follows its
+	 * number, a preview without path; host in small letters, no user, no
+	 * query.
+	 */
+	const char *url;
+	const char *title;    /* "shop/web#12" "shop/web!12" "localhost:3000" */
+	/* of a request */
+	const char *provider; /* "github" "gitlab" "bitbucket" "gitea" */
+	const char *repository;
+	long number;
+	const char *state;    /* "opened" "merged" "closed", as the words beside
+	                       * the URL have it; NULL: they don't say */
+	/* of a preview */
+	const char *path;     /* as it was given; NULL: none */
+};
+
+/* text is whole: a URL at its end is one that ends there. */
+void artifacts_find(const char *text, size_t len,
+    void (*found)(void *ctx, const struct artifact *a), void *ctx);
+
+#endif
