@@ -189,6 +189,16 @@ typedef void db_retired_fn(void *ctx, const char *session);
 void db_retire_session(struct db *db, const char *session, bool is_removed,
     db_retired_fn *done, void *ctx);
 
+/*
+ * What the working copy of a session of this node is made of. Of a claimed_turn
+ * it has session, project and worktree; NULL without e: the session is not this
+ * node's, or is gone. session comes back.
+ */
+typedef void db_copy_fn(void *ctx, const char *session,
+    const struct claimed_turn *t, const struct err *e);
+void db_session_copy(struct db *db, const char *session, db_copy_fn *done,
+    void *ctx);
+
 /* What was said in a chat. */
 struct transcript {
 	const char *text;          /* oldest first; "" nothing */
