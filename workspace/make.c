@@ -24,6 +24,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "workspace/away.h"
 #include "workspace/git.h"
 #include "workspace/project.h"
 #include "workspace/take.h"
@@ -128,8 +129,8 @@ change_list(const struct make *m, const struct project *p,
 }
 
 /* Git forgets a worktree whose folder is gone, if it knows it at all. */
-static void
-unregister(const struct make *m, const struct project *p)
+void
+make_unregister(const struct make *m, const struct project *p)
 {
 	change_list(m, p, GIT_ARGS("worktree", "remove", "-f", "-f",
 	    m->place.worktree), NULL);
@@ -262,34 +263,75 @@ make_anew(const struct make *m, const struct project *p, struct copy *c,
 	if (place_remove(m->place.worktree, e) < 0)
 		return -1;
 	if (p->is_git && access(m->place.making_file, F_OK) == 0)
-		unregister(m, p);
+		make_unregister(m, p);
 	return p->is_git ? make_worktree(m, p, c, e) :
 	    make_folder_copy(m, p, c, e);
 }
 
-/* The copy was made and worked in, but its folder is gone. */
+/* *start, which the caller frees, is what is checked out. */
+static int
+restore_worktree(const struct make *m, const struct project *p,
+    struct copy *c, const char *saved, char **start, struct err *e)
+{
+	char *tip = c->branch ? tip_of(p, c->branch) : NULL;
+
+	*start = tip ? tip : saved ? xasprintf("%s^", saved) :
+	    xstrdup(c->base);
+	if (tip)
+		return add_worktree(m, p, NULL, c->branch, NULL, e);
+	if (c->branch)
+		return add_worktree(m, p, "-b", c->branch, *start, e);
+	return add_on_free_branch(m, p, c, e);
+}
+
+static int
+restore_files(const struct make *m, const struct project *p, struct copy *c,
+    const char *saved, char **start, struct err *e)
+{
+	struct take t = take_of(m);
+	int rc;
+
+	if (p->is_git) {
+		rc = restore_worktree(m, p, c, saved, start, e);
+	} else {
+		*start = xstrdup(c->base);
+		rc = make_folder(m->place.worktree, e);
+	}
+	if (rc == 0)
+		rc = take_out(&t, *start, e);
+	if (rc == 0 && p->is_git)
+		rc = give_index(m, e);
+	return rc == 0 && saved ? take_over(&t, saved, e) : rc;
+}
+
+/* The copy was made and worked in, but its folder is gone, or was put away and
+ * came back only half. */
 static int
 restore(const struct make *m, const struct project *p, struct copy *c,
     struct err *e)
 {
-	struct take t = take_of(m);
-	char *tip;
-	int rc;
+	char *saved, *start = NULL;
+	int rc = place_write(m->place.restoring_file, GIT_ARGS(c->base), e);
 
-	if (!p->is_git)
-		return make_folder(m->place.worktree, e) < 0 ? -1 :
-		    take_out(&t, c->base, e);
-	tip = c->branch ? tip_of(p, c->branch) : NULL;
-	if (tip)
-		rc = add_worktree(m, p, NULL, c->branch, NULL, e);
-	else if (c->branch)
-		rc = add_worktree(m, p, "-b", c->branch, c->base, e);
-	else
-		rc = add_on_free_branch(m, p, c, e);
-	if (rc == 0)
-		rc = take_out(&t, tip ? tip : c->base, e);
-	free(tip);
-	return rc < 0 ? -1 : give_index(m, e);
+	if (rc < 0 || away_clear(m, e) < 0)
+		return -1;
+	saved = away_find(m, p);
+	rc = restore_files(m, p, c, saved, &start, e);
+	if (rc == 0 && unlink(m->place.restoring_file) < 0)
+		rc = fail(e, "cannot remove %s: %s", m->place.restoring_file,
+		    strerror(errno));
+	if (rc == 0 && saved)
+		away_forget(m, p, saved, start);
+	free(saved);
+	free(start);
+	return rc;
+}
+
+static bool
+is_whole(const struct make *m)
+{
+	return is_folder(m->place.worktree) &&
+	    access(m->place.restoring_file, F_OK) < 0;
 }
 
 static int
@@ -305,15 +347,6 @@ check_base(const struct make *m, const struct copy *c, struct err *e)
 	    "is gone from the project", c->base);
 }
 
-static void
-free_project(struct project *p)
-{
-	free(p->path);
-	free(p->objects);
-	free(p->format);
-	free(p->head);
-}
-
 static int
 make_with(const struct make *m, const struct project *p, bool is_known,
     struct copy *c, struct err *e)
@@ -325,7 +358,7 @@ make_with(const struct make *m, const struct project *p, bool is_known,
 		rc = check_base(m, c, &why);
 	if (rc == 0 && !is_known)
 		rc = make_anew(m, p, c, &why);
-	else if (rc == 0 && !is_folder(m->place.worktree))
+	else if (rc == 0 && !is_whole(m))
 		rc = restore(m, p, c, &why);
 	if (rc == 0)
 		rc = place_write(m->place.copy_file, GIT_ARGS(c->base,
@@ -336,9 +369,8 @@ make_with(const struct make *m, const struct project *p, bool is_known,
 	    why.text);
 }
 
-/* What is known of the copy; false when it was never completed. */
-static bool
-recall(const struct make *m, struct copy *c)
+bool
+make_recall(const struct make *m, struct copy *c)
 {
 	char *line[2];
 
@@ -350,49 +382,64 @@ recall(const struct make *m, struct copy *c)
 	return c->base != NULL;
 }
 
+void
+copy_free(struct copy *c)
+{
+	free(c->branch);
+	free(c->base);
+	*c = (struct copy){ .base = NULL };
+}
+
 int
 make_copy(const struct make *m, struct copy *c, struct err *e)
 {
-	bool is_known = recall(m, c);
+	bool is_known = make_recall(m, c);
 	struct project p;
 	int rc;
 
 	rc = project_look(m->project, &p, e);
 	if (rc == 0)
 		rc = make_with(m, &p, is_known, c, e);
-	free_project(&p);
+	project_free(&p);
 	return rc;
+}
+
+void
+make_drop_branch(const struct project *p, const struct copy *c,
+    bool with_commits)
+{
+	struct git g = { .folder = p->path };
+	char *tip = tip_of(p, c->branch);
+
+	if (tip && (with_commits || strcmp(tip, c->base) == 0))
+		git_run(&g, GIT_ARGS("branch", "-q", "-D", "--", c->branch),
+		    NULL, NULL, NULL);
+	free(tip);
 }
 
 int
 make_remove(const struct make *m, struct err *e)
 {
-	struct copy c;
+	struct copy c = { 0 };
 	struct project p;
 
 	if (!place_is_own(&m->place))
 		return fail(e, "%s is not below hearthd's folder of worktrees: "
 		    "not removed", m->place.worktree);
-	recall(m, &c);
-	if (place_remove(m->place.worktree, e) < 0)
+	make_recall(m, &c);
+	if (away_clear(m, e) < 0)
 		return -1;
 	/* A project that is gone has nothing left to be tidied. */
 	if (project_look(m->project, &p, NULL) == 0 && p.is_git && c.branch) {
-		struct git g = { .folder = p.path };
-		char *ref = xasprintf("refs/heads/%s", c.branch);
-
-		unregister(m, &p);
-		git_run(&g, GIT_ARGS("update-ref", "-d", ref, c.base), NULL,
-		    NULL, NULL);
-		free(ref);
+		make_unregister(m, &p);
+		make_drop_branch(&p, &c, false);
 	}
-	free_project(&p);
+	project_free(&p);
 	unlink(m->place.index);
 	unlink(m->place.tree_file);
 	unlink(m->place.stale_file);
 	unlink(m->place.making_file);
 	unlink(m->place.copy_file);
-	free(c.branch);
-	free(c.base);
+	copy_free(&c);
 	return 0;
 }

@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "workspace/place.h"
 
+struct project;
+
 struct make {
 	struct place place;
 	const char *project;   /* as configured */
@@ -25,6 +27,7 @@ struct copy {
 	char *branch;          /* NULL: not a git worktree */
 	char *base;            /* commit */
 };
+void copy_free(struct copy *c);
 
 /*
  * Makes it in steps, the last of which writes place.copy_file: a copy without
@@ -37,5 +40,14 @@ int make_copy(const struct make *m, struct copy *c, struct err *e);
  * too, unless something was committed on it.
  */
 int make_remove(const struct make *m, struct err *e);
+
+/* What is known of it; false when it was never completed. */
+bool make_recall(const struct make *m, struct copy *c);
+/* The project forgets a worktree whose folder is gone, if it knows it at all. */
+void make_unregister(const struct make *m, const struct project *p);
+/* Its branch goes, if there are no commits on it or these do not count; not one
+ * that is checked out elsewhere. */
+void make_drop_branch(const struct project *p, const struct copy *c,
+    bool with_commits);
 
 #endif

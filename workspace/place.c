@@ -66,6 +66,7 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	p->copy_file = xasprintf("%s.copy", base);
 	p->making_file = xasprintf("%s.making", base);
 	p->tree_file = xasprintf("%s.tree", base);
+	p->restoring_file = xasprintf("%s.restoring", base);
 	p->stale_file = xasprintf("%s.stale", base);
 	if (make_folder(trees, e) == 0 && make_folder(own, e) == 0)
 		p->lock = place_lock(lock, e);
@@ -77,10 +78,17 @@ place_open(struct place *p, const char *state_dir, const char *session,
 }
 
 void
-place_close(struct place *p)
+place_unlock(struct place *p)
 {
 	if (p->lock >= 0)
 		close(p->lock);
+	p->lock = -1;
+}
+
+void
+place_close(struct place *p)
+{
+	place_unlock(p);
 	free(p->worktree);
 	free(p->own_worktree);
 	free(p->repository);
@@ -88,6 +96,7 @@ place_close(struct place *p)
 	free(p->copy_file);
 	free(p->making_file);
 	free(p->tree_file);
+	free(p->restoring_file);
 	free(p->stale_file);
 	*p = (struct place){ .lock = -1 };
 }

@@ -22,6 +22,7 @@ struct place {
 	char *copy_file;    /* written last: the copy is complete */
 	char *making_file;  /* written first: what a half-made one began with */
 	char *tree_file;    /* the tree whose changes were told last */
+	char *restoring_file; /* while a copy that was away comes back */
 	char *stale_file;   /* the index knows times too fresh to be trusted */
 	int lock;           /* held while this process works on the session */
 };
@@ -33,6 +34,8 @@ struct place {
 int place_open(struct place *p, const char *state_dir, const char *session,
     long long project, const char *worktree, struct err *e);
 void place_close(struct place *p);
+/* Others may work on the session from here on. */
+void place_unlock(struct place *p);
 /* Waits for the lock; returns its descriptor, which is closed to give it up. */
 int place_lock(const char *path, struct err *e);
 

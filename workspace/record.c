@@ -17,7 +17,7 @@ static const struct {
 	size_t fields;
 } kinds[] = {
 	{ 'C', 3 }, { 'W', 1 }, { 'D', 2 }, { 'T', 2 }, { 'F', 7 },
-	{ 'N', 1 }, { 'Z', 0 },
+	{ 'A', 1 }, { 'M', 4 }, { 'N', 1 }, { 'Z', 0 },
 };
 
 static long

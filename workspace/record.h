@@ -12,6 +12,8 @@
  *   D  "1" whole or "0", why not                all folders were walked
  *   T  tree before, tree now
  *   F  operation, old oid, new oid, old mode, new mode ("" none), path, diff
+ *   A  commit ("" none)                         what was saved of a copy
+ *   M  behind, ahead, changed files, kB ("" not known)
  *   N  note for the log
  *   Z                                           the end: all was said
  *

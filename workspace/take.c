@@ -127,6 +127,13 @@ is_submodule(struct listing *l, const char *path)
 	return false;
 }
 
+static void
+leave_out(struct listing *l)
+{
+	if (l->t->left_out)
+		++*l->t->left_out;
+}
+
 static bool
 can_be_read(struct listing *l, const char *path, const struct stat *st)
 {
@@ -134,11 +141,13 @@ can_be_read(struct listing *l, const char *path, const struct stat *st)
 		return true;
 	if (faccessat(l->folder, path, R_OK, AT_EACCESS) < 0) {
 		say_note("%s cannot be read and is left as it was", path);
+		leave_out(l);
 		return false;
 	}
 	if (st->st_size > TAKE_FILE_MAX) {
 		say_note("%s is larger than %lld MiB and is left as it was",
 		    path, TAKE_FILE_MAX >> 20);
+		leave_out(l);
 		return false;
 	}
 	return true;
@@ -152,6 +161,7 @@ look_at(struct listing *l, const char *path)
 
 	if (len && path[len - 1] == '/') {
 		say_note("%s is a repository of its own and is left out", path);
+		leave_out(l);
 		return;
 	}
 	if (fstatat(l->folder, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -285,6 +295,15 @@ take_out(const struct take *t, const char *commit, struct err *e)
 	unlock(t);
 	unlink(t->index);
 	close(open(t->stale_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	return git_run(&g, GIT_ARGS("read-tree", "--reset", "-u", commit),
+	    NULL, NULL, e);
+}
+
+int
+take_over(const struct take *t, const char *commit, struct err *e)
+{
+	struct git g = git_of(t);
+
 	return git_run(&g, GIT_ARGS("read-tree", "--reset", "-u", commit),
 	    NULL, NULL, e);
 }

@@ -27,6 +27,7 @@ struct take {
 	 * until the index is written anew.
 	 */
 	const char *stale_file;
+	int *left_out; /* counts what is not taken; NULL: nobody asks */
 };
 
 /*
@@ -36,5 +37,7 @@ struct take {
 char *take_tree(const struct take *t, const char *start, struct err *e);
 /* Puts a tree into an empty or half-filled folder, and into the index. */
 int take_out(const struct take *t, const char *commit, struct err *e);
+/* From there to another one. */
+int take_over(const struct take *t, const char *commit, struct err *e);
 
 #endif

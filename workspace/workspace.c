@@ -43,6 +43,7 @@ struct working_copy {
 	int64_t project_id;
 	char *project_path, *default_branch;
 	char *path, *branch, *base;
+	char *saved;             /* commit, when it was put away */
 	char *tree;              /* told last; NULL before it was made */
 	int64_t tree_began;      /* when it was about to be taken */
 	bool is_fresh;           /* tree is what was there then */
@@ -132,6 +133,7 @@ working_copy_free(struct working_copy **wcp)
 	free(wc->path);
 	free(wc->branch);
 	free(wc->base);
+	free(wc->saved);
 	free(wc->tree);
 	free(wc->next_tree);
 	free(wc);
@@ -154,6 +156,12 @@ const char *
 working_copy_base(const struct working_copy *wc)
 {
 	return wc->base;
+}
+
+const char *
+working_copy_saved(const struct working_copy *wc)
+{
+	return wc->saved;
 }
 
 bool
@@ -245,6 +253,9 @@ on_record(void *ctx, const struct record *r)
 		break;
 	case 'F':
 		add_change(wc, r);
+		break;
+	case 'A':
+		replace(&wc->saved, r->field[0]);
 		break;
 	case 'N':
 		log_debug(wc->label, "%s", r->field[0]);
@@ -355,4 +366,22 @@ working_copy_remove(struct working_copy *wc, working_copy_made_fn *done,
 	wc->made = done;
 	wc->ctx = ctx;
 	begin(wc, REMOVING, "remove");
+}
+
+void
+working_copy_put_away(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx)
+{
+	wc->made = done;
+	wc->ctx = ctx;
+	begin(wc, REMOVING, "put-away");
+}
+
+void
+working_copy_erase(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx)
+{
+	wc->made = done;
+	wc->ctx = ctx;
+	begin(wc, REMOVING, "erase");
 }

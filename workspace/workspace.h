@@ -105,5 +105,20 @@ void working_copy_snapshot(struct working_copy *wc,
  */
 void working_copy_remove(struct working_copy *wc, working_copy_made_fn *done,
     void *ctx);
+/*
+ * The same for one that may be made again as it was: what is in it is saved on
+ * the ref refs/hearth/saved/<session> of the project (of the private repository
+ * when the project is no git repository) before anything is removed, and
+ * working_copy_make() brings it back. Not removed is one with files that cannot
+ * be saved.
+ */
+void working_copy_put_away(struct working_copy *wc,
+    working_copy_made_fn *done, void *ctx);
+/* The commit, after that; NULL: there was nothing to be saved. */
+const char *working_copy_saved(const struct working_copy *wc);
+/* The same as working_copy_remove(), but with its branch, whatever is on it,
+ * and with what was saved. */
+void working_copy_erase(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx);
 
 #endif

@@ -5,6 +5,9 @@
  *   create    make the session's copy or take it up again, watch, take a tree
  *   snapshot  watch, take a tree, tell what changed since the one before
  *   remove    remove the copy
+ *   put-away  save what is in it, then remove it (workspace/away.h)
+ *   erase     remove it and what is saved of it
+ *   measure   what it is like (workspace/measure.h)
  *
  * Says records on stdout (workspace/record.h) and, when it fails, one line on
  * stderr. Watching comes before the tree: what changes while the tree is
@@ -22,8 +25,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "workspace/away.h"
 #include "workspace/changes.h"
 #include "workspace/make.h"
+#include "workspace/measure.h"
 #include "workspace/say.h"
 #include "workspace/take.h"
 #include "workspace/walk.h"
@@ -33,7 +38,7 @@
 struct order {
 	const char *state, *session, *project_id, *project, *branch, *path;
 	const char *base, *tree;
-	bool watches;
+	bool watches, is_fresh;
 };
 
 static const struct option options[] = {
@@ -46,6 +51,7 @@ static const struct option options[] = {
 	{ "base", required_argument, NULL, 'c' },
 	{ "tree", required_argument, NULL, 't' },
 	{ "watch", no_argument, NULL, 'w' },
+	{ "fresh", no_argument, NULL, 'r' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -65,6 +71,7 @@ parse(int argc, char **argv, struct order *o)
 		case 'c': o->base = optarg; break;
 		case 't': o->tree = optarg; break;
 		case 'w': o->watches = true; break;
+		case 'r': o->is_fresh = true; break;
 		default: return -1;
 		}
 	}
@@ -146,6 +153,27 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 }
 
 static int
+put_away(struct make *m, struct err *e)
+{
+	char *commit;
+	int rc = away_put(m, &commit, e);
+
+	if (rc == 0)
+		SAY('A', commit ? commit : "");
+	free(commit);
+	return rc;
+}
+
+/* Reading needs no lock: nobody waits for one who only measures. */
+static int
+measure(const struct order *o, struct make *m, struct err *e)
+{
+	if (!o->is_fresh)
+		place_unlock(&m->place);
+	return measure_say(m, o->is_fresh, e);
+}
+
+static int
 obey(const char *verb, const struct order *o, struct err *e)
 {
 	struct make m = { .project = o->project, .session = o->session,
@@ -161,6 +189,12 @@ obey(const char *verb, const struct order *o, struct err *e)
 		rc = snapshot(o, &m, e);
 	else if (strcmp(verb, "remove") == 0)
 		rc = make_remove(&m, e);
+	else if (strcmp(verb, "put-away") == 0)
+		rc = put_away(&m, e);
+	else if (strcmp(verb, "erase") == 0)
+		rc = away_erase(&m, e);
+	else if (strcmp(verb, "measure") == 0)
+		rc = measure(o, &m, e);
 	else
 		rc = fail(e, "unknown command \"%s\"", verb);
 	place_close(&m.place);
@@ -177,9 +211,9 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || parse(argc - 1, argv + 1, &o) < 0) {
 		fprintf(stderr, "usage: hearth-worktree create|snapshot|remove"
-		    " --state DIR --session UUID --project-id N --project DIR"
+		    "|put-away|erase|measure --state DIR --session UUID --project-id N --project DIR"
 		    " [--branch B] [--path DIR] [--base COMMIT] [--tree TREE]"
-		    " [--watch]\n");
+		    " [--watch] [--fresh]\n");
 		return 64;
 	}
 	if (o.watches)

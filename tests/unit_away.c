@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hearth-worktree's put-away, erase and measure on real repositories: whatever
+ * a copy had comes back, the project alone has all that is saved, and a kill at
+ * any step leaves either a whole copy or a commit that is one.
+ *
+ * The helper is run as the daemon runs it, by command lines in a folder of each
+ * test's own. A kill comes from a "git" on PATH that ends the helper in its
+ * Nth call.
+ */
+#include <check.h>
+#undef fail /* check's old name for ck_abort_msg(), and ours in base/err.h */
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/child.h"
+#include "workspace/place.h"
+
+#define SESSION "4c1e2f3a-1111-4222-8333-444455556666"
+#define REF "refs/hearth/saved/" SESSION
+#define TREE "state/worktrees/" SESSION
+#define GIT "git -c user.name=T -c user.email=t@localhost "
+/* More git calls than any verb makes. */
+#define CALLS_MAX 60
+
+static char root[PATH_MAX];
+static char here[PATH_MAX + 32];
+
+static int __attribute__((format(printf, 1, 2)))
+sh_status(const char *fmt, ...)
+{
+	char command[8192], *whole;
+	va_list ap;
+	int status;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof command, fmt, ap);
+	va_end(ap);
+	whole = xasprintf("cd '%s' && { %s\n} </dev/null >>log 2>&1", here,
+	    command);
+	status = system(whole);
+	free(whole);
+	return status;
+}
+
+#define sh(...) ck_assert_int_eq(sh_status(__VA_ARGS__), 0)
+
+/* p: files in folders, a link, a program; ignored: *.o */
+static void
+set_up(void)
+{
+	char *helper = child_helper_path("hearth-worktree");
+
+	ck_assert_ptr_nonnull(helper);
+	snprintf(here, sizeof here, "%s/XXXXXX", root);
+	ck_assert_ptr_nonnull(mkdtemp(here));
+	setenv("HELPER", helper, 1);
+	setenv("HERE", here, 1);
+	free(helper);
+	sh("mkdir state bin && git init -q -b main p && cd p && mkdir -p d/e &&"
+	    "echo 1 >a && echo b >b && echo c >d/e/c && ln -s a link &&"
+	    "echo '*.o' >.gitignore && echo x >tool && chmod +x tool &&"
+	    "git add -A && " GIT "commit -q -m first");
+	/* ends whoever runs it at the call whose number is in "at" */
+	sh("printf '%%s\\n' '#!/bin/sh' 'n=$(($(cat $HERE/n) + 1))' "
+	    "'echo $n >$HERE/n' '[ $n != \"$(cat $HERE/at)\" ] || "
+	    "kill -9 $PPID' \"exec $(command -v git) \\\"\\$@\\\"\" >bin/git &&"
+	    "chmod +x bin/git");
+}
+
+/* Its status; what it says is in "out". */
+static int
+helper(const char *verb, const char *more)
+{
+	return sh_status("\"$HELPER\" %s --state \"$HERE/state\" --session "
+	    SESSION " --project-id 1 --project \"$HERE/p\" %s >out", verb,
+	    more);
+}
+
+static void
+do_it(const char *verb)
+{
+	ck_assert_int_eq(helper(verb, ""), 0);
+	if (strcmp(verb, "create") == 0)
+		sh("rm -f w && ln -s " TREE " w");
+}
+
+/* True: it ran to its end before the nth call of git. */
+static bool
+killed_at(const char *verb, int n)
+{
+	int status;
+
+	sh("echo 0 >n && echo %d >at", n);
+	status = sh_status("PATH=\"$HERE/bin:$PATH\" \"$HELPER\" %s --state "
+	    "\"$HERE/state\" --session " SESSION " --project-id 1 --project "
+	    "\"$HERE/p\" >out", verb);
+	/* a git that lost its parent may still be at it */
+	sh("while cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | "
+	    "grep -q \"$HERE/[ps]\"; do sleep .01; done");
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Of everything in the copy that is not ignored, but .git. */
+#define LIST "(cd " TREE "/ && find . -path ./.git -prune -o ! -name '*.o' " \
+	"\\( -type f -exec sha256sum {} + -o -printf '%%p %%y %%m %%l\\n' \\)" \
+	" | LC_ALL=C sort)"
+
+static void
+remember(void)
+{
+	/* a subshell that comes last loses its redirection in some shells */
+	sh(LIST " >before && test -s before");
+}
+
+static void
+expect_as_before(void)
+{
+	sh(LIST " >after && diff before after");
+}
+
+static void
+expect_away(void)
+{
+	sh("test ! -e " TREE " && test ! -e " TREE ".gone &&"
+	    "test \"$(git -C p worktree list | wc -l)\" = 1");
+}
+
+static void
+work(void)
+{
+	sh("cd w/ && echo 2 >>a && rm b && mkdir n && echo new >n/f &&"
+	    "chmod +x d/e/c && rm link && ln -s b link && echo o >x.o &&"
+	    "printf 'a\\0b' >bin");
+}
+
+START_TEST(work_comes_back)
+{
+	do_it("create");
+	work();
+	remember();
+	do_it("put-away");
+	expect_away();
+	sh("test -z \"$(git -C p branch --list 'hearth/*')\"");
+	/* the project has all of it, whatever becomes of hearthd's folders */
+	sh("mv state/snapshots/1.git aside && git -C p fsck --strict &&"
+	    "mkdir x && git -C p archive " REF " | tar -C x -xf - &&"
+	    "test \"$(cat x/n/f)\" = new && cmp x/bin - <<E\n$(printf 'a')\nE\n"
+	    "test ! -e x/b && mv aside state/snapshots/1.git");
+	sh("grep -aq \"A$(git -C p rev-parse " REF ")\" out");
+	do_it("create");
+	expect_as_before();
+	sh("cd w/ && test \"$(git branch --show-current)\" = hearth/4c1e2f3a &&"
+	    "git status --porcelain >$HERE/status; cd $HERE &&"
+	    "grep -q '^ M a$' status && grep -q '^?? n/$' status &&"
+	    "grep -q '^ D b$' status");
+	sh("test ! -e w/x.o && ! git -C p rev-parse -q --verify " REF);
+}
+END_TEST
+
+START_TEST(without_work_nothing_is_saved)
+{
+	do_it("create");
+	remember();
+	sh("echo o >w/x.o");
+	do_it("put-away");
+	expect_away();
+	sh("grep -aq '2:A' out && ! git -C p rev-parse -q --verify " REF);
+	do_it("put-away");
+	do_it("create");
+	expect_as_before();
+	sh("test -z \"$(cd w/ && git status --porcelain)\"");
+}
+END_TEST
+
+START_TEST(commits_are_kept_on_a_branch_and_on_none)
+{
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && " GIT "commit -qam two && git checkout -q "
+	    "--detach && echo 3 >>a && " GIT "commit -qam three && "
+	    "git rev-parse HEAD >$HERE/three && echo 4 >>a");
+	remember();
+	do_it("put-away");
+	expect_away();
+	sh("test \"$(git -C p rev-parse " REF "^)\" = \"$(cat three)\" &&"
+	    "git -C p log --format=%%s hearth/4c1e2f3a | grep two");
+	do_it("create");
+	expect_as_before();
+	/* the branch lacks what was detached: it must not be lost now */
+	sh("git -C p log --format=%%s " REF " | grep three");
+	sh("echo 5 >>w/a");
+	remember();
+	do_it("put-away");
+	sh("git -C p log --format=%%s " REF " | grep three");
+	do_it("create");
+	expect_as_before();
+}
+END_TEST
+
+START_TEST(what_was_saved_is_renewed)
+{
+	do_it("create");
+	for (int i = 0; i < 3; i++) {
+		sh("echo %d >>w/a", i);
+		remember();
+		do_it("put-away");
+		do_it("put-away");
+		do_it("create");
+		expect_as_before();
+	}
+	/* back to the base: nothing old may come back */
+	sh("cd w/ && git checkout -q .");
+	remember();
+	do_it("put-away");
+	do_it("create");
+	expect_as_before();
+}
+END_TEST
+
+START_TEST(plain_folders_keep_theirs_in_the_private_repository)
+{
+	sh("rm -rf p/.git");
+	do_it("create");
+	work();
+	remember();
+	do_it("put-away");
+	sh("test ! -e " TREE " && ls -A p | grep -c . | grep -qx 6 &&"
+	    "git -C state/snapshots/1.git rev-parse -q --verify " REF);
+	do_it("create");
+	expect_as_before();
+	sh("! git -C state/snapshots/1.git rev-parse -q --verify " REF);
+}
+END_TEST
+
+START_TEST(what_cannot_be_saved_stays)
+{
+	do_it("create");
+	work();
+	sh("git init -q w/own && echo 1 >w/own/f");
+	remember();
+	ck_assert_int_ne(helper("put-away", "2>words"), 0);
+	expect_as_before();
+	sh("grep '1 of its files or folders cannot be saved' words && "
+	    "! git -C p rev-parse -q --verify " REF);
+}
+END_TEST
+
+/* The branch is checked out elsewhere, has moved, or is gone. */
+START_TEST(a_branch_that_moved_meanwhile_does_no_harm)
+{
+	static const char *const moves[] = {
+		"git branch -q -D hearth/4c1e2f3a",
+		"git branch -q -f hearth/4c1e2f3a main",
+	};
+
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && " GIT "commit -qam two && echo 3 >>a");
+	remember();
+	do_it("put-away");
+	sh("cd p && %s", moves[_i]);
+	do_it("create");
+	expect_as_before();
+	sh("cd w/ && git log --all --format=%%s | grep two");
+}
+END_TEST
+
+START_TEST(a_kill_while_it_is_put_away_loses_nothing)
+{
+	bool is_over = false;
+
+	for (int n = 1; !is_over; n++) {
+		ck_assert_int_lt(n, CALLS_MAX);
+		do_it("create");
+		sh("echo %d >>w/a && echo %d >w/n%d", n, n, n);
+		remember();
+		is_over = killed_at("put-away", n);
+		do_it("create");
+		expect_as_before();
+		sh("git -C p fsck --strict && cd w/ && "
+		    "test \"$(git branch --show-current)\" = hearth/4c1e2f3a");
+	}
+}
+END_TEST
+
+START_TEST(a_kill_while_it_comes_back_loses_nothing)
+{
+	bool is_over = false;
+
+	do_it("create");
+	work();
+	remember();
+	for (int n = 1; !is_over; n++) {
+		ck_assert_int_lt(n, CALLS_MAX);
+		do_it("put-away");
+		is_over = killed_at("create", n);
+		/* put away once more, or made again: as the daemon happens to
+		 * find it */
+		if (n % 2)
+			do_it("put-away");
+		do_it("create");
+		expect_as_before();
+	}
+}
+END_TEST
+
+START_TEST(a_half_removed_folder_is_not_taken_for_the_copy)
+{
+	do_it("create");
+	work();
+	remember();
+	do_it("put-away");
+	/* as a kill leaves it: after the rename, on the way back */
+	sh("mkdir " TREE ".gone " TREE " && echo half >" TREE "/a &&"
+	    "echo x >" TREE ".gone/x && echo >state/snapshots/" SESSION
+	    ".restoring");
+	do_it("create");
+	expect_as_before();
+	sh("test ! -e " TREE ".gone");
+}
+END_TEST
+
+START_TEST(an_erased_copy_leaves_nothing)
+{
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && " GIT "commit -qam two && echo 3 >>a");
+	if (_i)
+		do_it("put-away");
+	do_it("erase");
+	expect_away();
+	sh("test -z \"$(git -C p branch --list 'hearth/*')\" &&"
+	    "! git -C p rev-parse -q --verify " REF " &&"
+	    "test \"$(ls state/snapshots | grep " SESSION ")\" = "
+	    SESSION ".lock && git -C p log --format=%%s | grep first");
+	do_it("erase");
+	sh("mv p q");
+	do_it("erase");
+}
+END_TEST
+
+START_TEST(a_branch_in_use_is_not_erased)
+{
+	do_it("create");
+	do_it("put-away");
+	sh("git -C p checkout -q -b hearth/4c1e2f3a");
+	do_it("erase");
+	sh("test \"$(git -C p branch --show-current)\" = hearth/4c1e2f3a &&"
+	    "git -C p rev-parse HEAD");
+}
+END_TEST
+
+/* behind ahead changed; the size is as du has it. */
+static void
+expect_measure(const char *more, const char *numbers)
+{
+	ck_assert_int_eq(helper("measure", more), 0);
+	sh("tr '\\0' ' ' <out | grep -ao 'M[0-9]* [0-9]* [0-9]* [0-9]*' >m &&"
+	    "echo 'M%s' \"$(du -sk " TREE " | cut -f 1)\" | diff - m",
+	    numbers);
+}
+
+START_TEST(a_copy_is_measured)
+{
+	do_it("create");
+	expect_measure("", "0 0 0");
+	work();
+	sh("head -c 300000 /dev/zero >w/big.o");
+	/* what was told last, and what is there */
+	expect_measure("", "0 0 0");
+	expect_measure("--fresh", "0 0 6");
+	sh("cd w/ && git add -A && " GIT "commit -qm two && echo 5 >>a &&"
+	    "cd $HERE/p && " GIT "commit -q --allow-empty -m x && "
+	    GIT "commit -q --allow-empty -m y");
+	expect_measure("--fresh", "2 1 1");
+	sh("rm -r " TREE);
+	ck_assert_int_eq(helper("measure", ""), 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	Suite *s = suite_create("away");
+	TCase *t = tcase_create("away");
+	SRunner *sr;
+	char name[PATH_MAX];
+	int failed;
+
+	snprintf(name, sizeof name, "%s/unit_away.XXXXXX",
+	    tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(name) || !realpath(name, root)) {
+		perror(name);
+		return 1;
+	}
+	setenv("GIT_CONFIG_GLOBAL", "/dev/null", 1);
+	setenv("GIT_CONFIG_NOSYSTEM", "1", 1);
+	setenv("LC_ALL", "C", 1);
+	tcase_add_checked_fixture(t, set_up, NULL);
+	tcase_set_timeout(t, 120.);
+	tcase_add_test(t, work_comes_back);
+	tcase_add_test(t, without_work_nothing_is_saved);
+	tcase_add_test(t, commits_are_kept_on_a_branch_and_on_none);
+	tcase_add_test(t, what_was_saved_is_renewed);
+	tcase_add_test(t,
+	    plain_folders_keep_theirs_in_the_private_repository);
+	tcase_add_test(t, what_cannot_be_saved_stays);
+	tcase_add_loop_test(t, a_branch_that_moved_meanwhile_does_no_harm, 0,
+	    2);
+	tcase_add_test(t, a_kill_while_it_is_put_away_loses_nothing);
+	tcase_add_test(t, a_kill_while_it_comes_back_loses_nothing);
+	tcase_add_test(t, a_half_removed_folder_is_not_taken_for_the_copy);
+	tcase_add_loop_test(t, an_erased_copy_leaves_nothing, 0, 2);
+	tcase_add_test(t, a_branch_in_use_is_not_erased);
+	tcase_add_test(t, a_copy_is_measured);
+	suite_add_tcase(s, t);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	if (!getenv("UNIT_AWAY_KEEP"))
+		place_remove(root, NULL);
+	return failed ? 1 : 0;
+}
