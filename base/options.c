@@ -32,7 +32,7 @@
 #define SOCKET_NAME "/.s.PGSQL.65535"
 #define HELP_WIDTH 78
 
-enum kind { TEXT, FOLDER, FOLDERS, NUMBER, DURATION, RATE, WORD, SIZE };
+enum kind { TEXT, FOLDER, FOLDERS, NUMBER, DURATION, RATE, WORD, SIZE, DISK };
 
 struct word {
 	const char *name;
@@ -83,6 +83,8 @@ static const struct word log_formats[] = {
 	  .meaning = meaning_ },
 #define SIZE(key_, preset_, meaning_) \
 	{ HEAD(SIZE, key_), .preset = preset_, .meaning = meaning_ },
+#define DISK(key_, preset_, meaning_) \
+	{ HEAD(DISK, key_), .preset = preset_, .meaning = meaning_ },
 static const struct option table[] = {
 #include "base/options.def"
 };
@@ -174,18 +176,19 @@ part_of_memory(int64_t percent, int64_t *out, struct err *e)
 	return 0;
 }
 
-/* "512MiB", "75%", or 0 */
+/* "512MiB", "75%" (of memory), or 0 */
 static int
-set_size(const char *value, int64_t *field, struct err *e)
+set_size(const char *value, bool is_memory, int64_t *field, struct err *e)
 {
 	const char *unit;
 	int64_t n;
 
 	if (parse_digits(value, &n, &unit) != 0)
-		return fail(e, "\"%s\" is not a size like 512MiB, 8GiB, or "
-		    "75%% of the machine's memory", value);
+		return fail(e, "\"%s\" is not a size like 512MiB%s", value,
+		    is_memory ? ", 8GiB, or 75% of the machine's memory" :
+		    " or 8GiB");
 	unit += strspn(unit, " \t");
-	if (strcmp(unit, "%") == 0)
+	if (is_memory && strcmp(unit, "%") == 0)
 		return part_of_memory(n, field, e);
 	if (!*unit && n == 0) {
 		*field = 0;
@@ -199,8 +202,8 @@ set_size(const char *value, int64_t *field, struct err *e)
 		*field = n * sizes[i].bytes;
 		return 0;
 	}
-	return fail(e, "\"%s\" has %s unit (known: KiB, MiB, GiB, TiB, %%)",
-	    value, *unit ? "an unknown" : "no");
+	return fail(e, "\"%s\" has %s unit (known: KiB, MiB, GiB, TiB%s)",
+	    value, *unit ? "an unknown" : "no", is_memory ? ", %" : "");
 }
 
 static int
@@ -356,7 +359,8 @@ set_value(struct options *o, const struct option *opt, const char *value,
 	case DURATION: return set_duration(opt, value, field, e);
 	case RATE: return set_rate(value, field, field_of(o, opt->window), e);
 	case WORD: return set_word(opt, value, field, e);
-	case SIZE: return set_size(value, field, e);
+	case SIZE: return set_size(value, true, field, e);
+	case DISK: return set_size(value, false, field, e);
 	}
 	MUST(!"an option has a kind");
 	return -1;

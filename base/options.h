@@ -36,6 +36,8 @@ struct options {
 	enum log_level log_level;
 	enum log_format log_format;
 	int64_t max_memory;      /* bytes; 0: no limit */
+	int64_t archive_grace;   /* milliseconds */
+	int64_t worktree_budget; /* bytes on disk; 0: no limit */
 };
 
 void options_init(struct options *o);  /* defaults */

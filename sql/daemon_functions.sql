@@ -46,6 +46,109 @@ comment on function hearth.prompt_text(jsonb) is
 revoke all on function hearth.prompt_text(jsonb) from public;
 grant execute on function hearth.prompt_text(jsonb) to hearth_daemon;
 
+-- What hearthd may not do by itself: it deletes nothing but what a user has
+-- deleted, a bounded number of rows at a time.
+create or replace function hearth.erase_chat(chat uuid, how_many integer)
+returns boolean language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	n integer;
+begin
+	delete from events e where e.chat_id = chat and e.seq in (
+		select x.seq from events x where x.chat_id = chat
+			order by x.seq limit how_many);
+	get diagnostics n = row_count;
+	if n >= how_many then
+		return true;
+	end if;
+	delete from tool_calls c where c.id in (
+		select x.id from tool_calls x where x.chat_id = chat
+			limit how_many);
+	get diagnostics n = row_count;
+	if n >= how_many then
+		return true;
+	end if;
+	delete from permission_requests p where p.chat_id = chat;
+	delete from messages m where m.chat_id = chat;
+	delete from executions x where x.chat_id = chat;
+	delete from artifacts a where a.chat_id = chat;
+	update pending_changes p set chat_id = null, turn_id = null
+		from chats c where c.id = chat and p.session_id = c.session_id
+			and p.chat_id = c.id;
+	delete from turns t where t.chat_id = chat;
+	delete from chats c where c.id = chat;
+	return false;
+end $$;
+comment on function hearth.erase_chat(uuid, integer) is
+	'Deletes rows of a chat, so many at a time; false when there are none left';
+
+create or replace function hearth.erase_session(node bigint, epoch bigint,
+	session uuid, chat uuid, how_many integer)
+returns boolean language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+declare
+	one uuid;
+begin
+	perform from session_owners o
+		where o.session_id = session and o.node_id = erase_session.node
+			and o.epoch = erase_session.epoch for share;
+	if not found then
+		return false;
+	end if;
+	for one in select c.id from chats c join sessions s on s.id = c.session_id
+		where s.id = session and (s.deleted_at is not null
+			or c.deleted_at is not null and c.id = chat)
+		order by c.id
+	loop
+		if erase_chat(one, how_many) then
+			return true;
+		end if;
+		perform end_erasing(session, one);
+	end loop;
+	if exists (select from sessions s
+			where s.id = session and s.deleted_at is not null) then
+		delete from worktrees w where w.session_id = session;
+		delete from sessions s where s.id = session;
+		perform end_erasing(session, null);
+	end if;
+	return false;
+end $$;
+comment on function hearth.erase_session(bigint, bigint, uuid, uuid, integer) is
+	'Deletes rows of a deleted session, or of one deleted chat of it, if the node owns it; true when there are more';
+revoke all on function hearth.erase_session(bigint, bigint, uuid, uuid,
+	integer) from public;
+grant execute on function hearth.erase_session(bigint, bigint, uuid, uuid,
+	integer) to hearth_daemon;
+
+-- Who asked for it finds an answer; what else was asked for has no object.
+create or replace function hearth.end_erasing(session uuid, chat uuid)
+returns void language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+declare
+	command bigint;
+begin
+	for command in
+		update commands c set status = 'done', ended_at = now(),
+				error = null, error_code = null,
+				session_id = null, chat_id = null
+			where c.session_id = session
+				and (end_erasing.chat is null or c.chat_id = end_erasing.chat)
+				and c.kind = case when end_erasing.chat is null
+					then 'delete_session' else 'delete_chat' end
+		returning c.id
+	loop
+		perform pg_notify('hearth_status', json_build_object('what',
+			'command', 'chat', null, 'agent', null, 'id', command,
+			'status', 'done')::text);
+	end loop;
+	delete from commands c where c.session_id = session
+		and (end_erasing.chat is null or c.chat_id = end_erasing.chat);
+end $$;
+comment on function hearth.end_erasing(uuid, uuid) is
+	'Answers who deleted a session or a chat, and deletes what else was asked of it';
+
 -- The heads of the queue, one per (chat, agent), are found by skipping through
 -- this index, however many turns wait behind them.
 create index if not exists turns_heads on hearth.turns

@@ -172,22 +172,58 @@ typedef void db_waiting_fn(void *ctx, const char *const *sessions, size_t n,
 void db_waiting_sessions(struct db *db, int limit, db_waiting_fn *done,
     void *ctx);
 
+/* Why something of a session is taken away. */
+enum leaving {
+	LEAVING_ENDED,    /* it is ephemeral, and its turns have ended */
+	LEAVING_AWAY,     /* its worktree is not needed for now */
+	LEAVING_DELETED,  /* a user has deleted it */
+	LEAVING_CHAT,     /* a user has deleted a chat of it */
+};
+
+struct leaving_session {
+	enum leaving why;
+	const char *chat;            /* LEAVING_CHAT */
+	struct claimed_turn copy;    /* session, project and worktree of it */
+};
+
+struct leaving_limits {
+	int64_t archive_grace;       /* milliseconds */
+	int64_t worktree_budget;     /* bytes; 0: none */
+};
+
 /*
- * Ephemeral sessions whose turns have all ended, at most limit of them; they
- * are this node's then. Of a claimed_turn they have session, project and
- * worktree. NULL when the question could not be answered.
+ * Sessions that something is to be taken away of, at most limit of them; they
+ * are this node's then, and have no turn. NULL when the question could not be
+ * answered.
  */
-typedef void db_ended_fn(void *ctx, const struct claimed_turn *sessions,
+typedef void db_leaving_fn(void *ctx, const struct leaving_session *sessions,
     size_t n);
-void db_ended_sessions(struct db *db, int limit, db_ended_fn *done,
-    void *ctx);
+void db_leaving_sessions(struct db *db, const struct leaving_limits *limits,
+    int limit, db_leaving_fn *done, void *ctx);
+
+/* What was done of it; chat and why as they came. */
+struct left_session {
+	enum leaving why;
+	const char *session, *chat;
+	bool is_removed;             /* the worktree is gone */
+	const char *saved;           /* commit with what was in it, or NULL */
+	const char *reason;          /* why it is not removed, or NULL */
+};
+
 /*
- * Archives one of them, unless another turn has come meanwhile; is_removed: its
- * worktree is gone. done: it was tried, session comes back.
+ * Records it: archives what has ended (unless another turn has come meanwhile),
+ * notes what became of the worktree, erases rows of what was deleted. done: it
+ * was tried, session comes back; more: call it once more.
  */
-typedef void db_retired_fn(void *ctx, const char *session);
-void db_retire_session(struct db *db, const char *session, bool is_removed,
-    db_retired_fn *done, void *ctx);
+typedef void db_left_fn(void *ctx, const char *session, bool more);
+void db_session_left(struct db *db, const struct left_session *left,
+    db_left_fn *done, void *ctx);
+
+/* One of the node's working copies that was used since it was measured, as in
+ * db_session_copy(); NULL: there is none, or the question could not be
+ * answered. */
+typedef void db_unmeasured_fn(void *ctx, const struct claimed_turn *t);
+void db_unmeasured(struct db *db, db_unmeasured_fn *done, void *ctx);
 
 /*
  * What the working copy of a session of this node is made of. Of a claimed_turn

@@ -122,10 +122,12 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->rules(a->ctx, NULL, 0, &words);
 	else if (a->warm)
 		a->warm(a->ctx, NULL, "database", words.text);
-	else if (a->ended)
-		a->ended(a->ctx, NULL, 0);
-	else if (a->retired)
-		a->retired(a->ctx, a->session);
+	else if (a->leaving)
+		a->leaving(a->ctx, NULL, 0);
+	else if (a->left)
+		a->left(a->ctx, a->session, false);
+	else if (a->unmeasured)
+		a->unmeasured(a->ctx, NULL);
 	else if (a->copy)
 		a->copy(a->ctx, a->session, NULL, &words);
 	else
@@ -338,10 +340,10 @@ db_permission_rules(struct db *db, db_rules_fn *done, void *ctx)
 	conn_ask(db->asker, "permission_rules", &p, on_rules, a);
 }
 
-/* ---- working copies, one-shot sessions */
+/* ---- working copies */
 
-static struct claimed_turn
-copy_of(const PGresult *res, int i)
+struct claimed_turn
+question_copy(const PGresult *res, int i)
 {
 	return (struct claimed_turn){
 		.session = result_text(res, i, "session"),
@@ -363,7 +365,7 @@ on_copy(void *ctx, const PGresult *res, const struct sql_error *e)
 		question_fail(a, e);
 		return;
 	}
-	copy = copy_of(res, 0);
+	copy = question_copy(res, 0);
 	a->copy(a->ctx, a->session, copy.session ? &copy : NULL, NULL);
 	question_free(a);
 }
@@ -382,70 +384,4 @@ db_session_copy(struct db *db, const char *session, db_copy_fn *done,
 	params_int8(&p, db->epoch);
 	params_text(&p, session);
 	conn_ask(db->asker, "session_copy", &p, on_copy, a);
-}
-
-static void
-on_ended(void *ctx, const PGresult *res, const struct sql_error *e)
-{
-	struct question *a = ctx;
-	struct claimed_turn *list;
-	int n;
-
-	if (e) {
-		question_fail(a, e);
-		return;
-	}
-	n = PQntuples(res);
-	list = xcalloc((size_t)n + 1, sizeof *list);
-	for (int i = 0; i < n; i++)
-		list[i] = copy_of(res, i);
-	a->ended(a->ctx, list, (size_t)n);
-	free(list);
-	question_free(a);
-}
-
-void
-db_ended_sessions(struct db *db, int limit, db_ended_fn *done, void *ctx)
-{
-	struct question *a = question_new(db, ctx, NULL);
-	struct params p = { 0 };
-
-	a->ended = done;
-	if (!question_can(a))
-		return;
-	params_int8(&p, db->node);
-	params_int8(&p, db->epoch);
-	params_int8(&p, limit);
-	conn_ask(db->asker, "ended_sessions", &p, on_ended, a);
-}
-
-static void
-on_retired(void *ctx, const PGresult *res, const struct sql_error *e)
-{
-	struct question *a = ctx;
-
-	(void)res;
-	if (e) {
-		question_fail(a, e);
-		return;
-	}
-	a->retired(a->ctx, a->session);
-	question_free(a);
-}
-
-void
-db_retire_session(struct db *db, const char *session, bool is_removed,
-    db_retired_fn *done, void *ctx)
-{
-	struct question *a = question_new(db, ctx, session);
-	struct params p = { 0 };
-
-	a->retired = done;
-	if (!question_can(a))
-		return;
-	params_int8(&p, db->node);
-	params_int8(&p, db->epoch);
-	params_text(&p, session);
-	params_bool(&p, is_removed);
-	conn_ask(db->asker, "retire_session", &p, on_retired, a);
 }

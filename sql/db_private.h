@@ -74,8 +74,9 @@ struct question {
 	db_transcript_fn *transcript;
 	db_rules_fn *rules;
 	db_warm_fn *warm;
-	db_ended_fn *ended;
-	db_retired_fn *retired;
+	db_leaving_fn *leaving;
+	db_left_fn *left;
+	db_unmeasured_fn *unmeasured;
 	db_copy_fn *copy;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
@@ -100,6 +101,8 @@ bool question_can(struct question *a);
 void question_fail(struct question *a, const struct sql_error *e);
 void question_free(struct question *a);
 void questions_free(struct db *db);
+/* What a row says of a session's working copy. */
+struct claimed_turn question_copy(const PGresult *res, int row);
 
 /* db_claim.c: those that wait for a reserved id will not get one. */
 void questions_refuse_waiting(struct db *db);

@@ -234,6 +234,12 @@ begin
 					' project', open_session.id),
 				hint = 'Give a new id, or none.';
 		end if;
+		if session.deleted_at is not null then
+			raise exception using errcode = '55000',
+				message = format('session %s is being deleted',
+					open_session.id),
+				hint = 'Give a new id, or none.';
+		end if;
 	end if;
 	return session.id;
 end $$;
@@ -273,6 +279,11 @@ begin
 		raise exception using errcode = '23505',
 			message = format('chat %s exists already, in another session',
 				open_chat.id),
+			hint = 'Give a new id, or none.';
+	end if;
+	if opened.deleted_at is not null then
+		raise exception using errcode = '55000',
+			message = format('chat %s is being deleted', open_chat.id),
 			hint = 'Give a new id, or none.';
 	end if;
 	return opened.id;
@@ -913,7 +924,85 @@ begin
 		archive_session.requested_by);
 end $$;
 comment on function hearth.archive_session(uuid, text) is
-	'Archives a session: no new chats and turns, and the daemon is asked to cancel what is unfinished and to end its agents. Returns the id in hearth.commands. 42704 unknown session';
+	'Archives a session: no new chats and turns, and the daemon is asked to cancel what is unfinished and to end its agents. Returns the id in hearth.commands, whose result says what is at risk: pending_changes that nobody has accepted, uncommitted_files in the worktree, unmerged_commits that the default branch lacks. None of it is lost when the worktree is removed after archive_grace: it is saved, and restore_session() brings it back. 42704 unknown session';
+
+create or replace function hearth.restore_session(session uuid,
+	requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+declare
+	it sessions;
+begin
+	select * into it from sessions s where s.id = session;
+	if not found or it.deleted_at is not null then
+		perform no_such('session', session::text,
+			'See hearth.sessions; what was deleted does not come back.');
+	end if;
+	if it.ephemeral then
+		raise exception using errcode = '55000',
+			message = format('session %s was made by submit_once()', session),
+			hint = 'It has ended with its turn: open a new session.';
+	end if;
+	update sessions s set archived_at = null
+		where s.id = it.id and s.archived_at is not null;
+	return request('restore_session', it.id, null, null,
+		restore_session.requested_by);
+end $$;
+comment on function hearth.restore_session(uuid, text) is
+	'Takes archive_session() back: the session has chats and turns again, and the daemon is asked to bring back its worktree with all that was in it, and its branch; changes that wait for a decision were kept. Closed chats stay closed, ignored files are gone when the worktree was removed. Also for one that is not archived, whose worktree was put away. Returns the id in hearth.commands: done when the worktree is there, failed with the reason. 42704 unknown or deleted session, 55000 one of submit_once()';
+
+create or replace function hearth.delete_session(session uuid,
+	requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+begin
+	if not exists (select from sessions s where s.id = session) then
+		perform no_such('session', session::text, 'See hearth.sessions.');
+	end if;
+	update sessions s set deleted_at = coalesce(deleted_at, now()),
+			archived_at = coalesce(archived_at, now())
+		where s.id = session;
+	perform cancel_unfinished(session, null, delete_session.requested_by);
+	return request('delete_session', session, null, null,
+		delete_session.requested_by);
+end $$;
+comment on function hearth.delete_session(uuid, text) is
+	'Deletes a session for good, without saving anything: its chats with all that was said, its changes whether accepted or not, its worktree with uncommitted work, its branch with commits that are on no other branch, and what was saved of it. What was accepted stays in the project. At once nothing can be begun in it; the daemon cancels what is unfinished, removes the rest and then the rows, also later when no node is up now. Returns the id in hearth.commands, a row that stays: done when all is gone, failed when the worktree could not be removed, which is tried again every hour. 42704 unknown session';
+
+create or replace function hearth.delete_chat(chat uuid,
+	requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+declare
+	it chats;
+begin
+	select * into it from chats c where c.id = chat;
+	if not found then
+		perform no_such('chat', chat::text, 'See hearth.chats.');
+	end if;
+	update chats c set deleted_at = coalesce(deleted_at, now()),
+			closed_at = coalesce(closed_at, now())
+		where c.id = it.id;
+	perform cancel_unfinished(it.session_id, it.id,
+		delete_chat.requested_by);
+	return request('delete_chat', it.session_id, it.id, null,
+		delete_chat.requested_by);
+end $$;
+comment on function hearth.delete_chat(uuid, text) is
+	'Deletes a chat for good: its turns, messages, events, tool calls, artifacts and what its agents remember of it. The files in the session''s worktree stay, and so do the changes that it made, with their agent but without chat and turn. At once nothing can be begun in it; the daemon cancels what is unfinished, ends its agents and then removes the rows, also later when no node is up now. Returns the id in hearth.commands, a row that stays: done when all is gone. 42704 unknown chat';
+
+create or replace function hearth.worktree_used(w hearth.worktrees)
+returns timestamptz language sql stable
+return greatest(w.last_used_at, (select max(coalesce(t.ended_at,
+		t.started_at, t.queued_at))
+	from hearth.chats c cross join lateral (select * from hearth.turns x
+		where x.chat_id = c.id order by x.id desc limit 1) t
+	where c.session_id = w.session_id));
+comment on function hearth.worktree_used(hearth.worktrees) is
+	'When a worktree was used last: made, taken up again, or by a turn';
 
 -- Reading. These run with the rights of the caller; STABLE gives each the one
 -- snapshot that its answer is true for.

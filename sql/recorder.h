@@ -205,6 +205,18 @@ struct change_row {
 void record_change(struct chat_log *log, int64_t turn, const char *agent,
     const struct change_row *row);
 
+/* What a working copy was like at that time, clock_ms(); -1: not known. */
+struct measure_row {
+	int64_t at, behind, ahead, changed_files, size_kb;
+};
+void record_measured(struct recorder *r, const char *session,
+    const struct measure_row *row);
+
+/* archive_session is done; its result has these (-1 not known) and the changes
+ * that wait for a decision. */
+void record_archived(struct recorder *r, int64_t command, int64_t ahead,
+    int64_t changed_files);
+
 /* A thing that a turn brought about, and the event `artifact`. */
 struct artifact_row {
 	const char *type;         /* "pr" "preview" "screenshot" */

@@ -755,6 +755,36 @@ record_command(struct recorder *r, int64_t command, const char *status,
 }
 
 void
+record_archived(struct recorder *r, int64_t command, int64_t ahead,
+    int64_t changed_files)
+{
+	struct item *it = statement(r, NULL, "archive_end");
+
+	add_age(it);
+	add_int(it, command);
+	add_known(it, ahead, 0);
+	add_known(it, changed_files, 0);
+	note_status(it, "command", NULL, NULL, command, "done");
+	item_queue(r, it, true);
+}
+
+void
+record_measured(struct recorder *r, const char *session,
+    const struct measure_row *row)
+{
+	struct item *it = statement(r, NULL, "worktree_measured");
+
+	add_int(it, clock_ms() - row->at);
+	add(it, session);
+	add_int(it, r->last_node);
+	add_known(it, row->behind, 0);
+	add_known(it, row->ahead, 0);
+	add_known(it, row->changed_files, 0);
+	add_known(it, row->size_kb, 0);
+	item_queue(r, it, true);
+}
+
+void
 record_heartbeat(struct recorder *r, bool draining)
 {
 	struct item *it;

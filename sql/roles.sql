@@ -51,6 +51,7 @@ grant execute on function
 	hearth.is_alive(timestamptz),
 	hearth.brief(interval),
 	hearth.schema_version(),
+	hearth.worktree_used(hearth.worktrees),
 	hearth.turn_latency(interval),
 	hearth.spawn_latency(interval)
 	to hearth_app, hearth_admin, hearth_daemon;
@@ -82,6 +83,9 @@ grant execute on function
 	hearth.typing(uuid, text, text),
 	hearth.close_chat(uuid, text),
 	hearth.archive_session(uuid, text),
+	hearth.restore_session(uuid, text),
+	hearth.delete_session(uuid, text),
+	hearth.delete_chat(uuid, text),
 	hearth.join_chat(uuid, text),
 	hearth.leave_chat(uuid, text),
 	hearth.suspend_agent(uuid, text, text),

@@ -251,23 +251,24 @@ comment on view hearth.warnings is
 	'What somebody should look at: failed and suspicious turns, long waits, back-off, gone nodes';
 
 create or replace view hearth.files_changed with (security_invoker) as
-select distinct on (c.session_id, c.file_path)
-		c.session_id, c.file_path, c.operation, c.status, c.agent,
+select c.session_id, c.file_path, c.operation, c.status, c.agent,
 		hearth.brief(now() - c.created_at) as age
-	from hearth.pending_changes c
-	where c.status <> 'superseded'
-	order by c.session_id, c.file_path, c.id desc;
+	from (select distinct on (x.session_id, x.file_path) *
+			from hearth.pending_changes x
+			where x.status <> 'superseded'
+			order by x.session_id, x.file_path, x.id desc) c
+	order by c.session_id, c.id desc;
 comment on view hearth.files_changed is
-	'Per session and file the last change, who made it (agent NULL: a person) and what became of it';
+	'Per session and file the last change, most recent first, who made it (agent NULL: a person) and what became of it';
 
 create or replace view hearth.pending_review with (security_invoker) as
-select c.session_id, left(s.title, 20) as title, count(*) as files,
-		left(string_agg(distinct coalesce(c.agent, 'a person'), ', '), 20)
-			as changed_by,
+select c.session_id, left(s.title, 12) as title, count(*) as files,
+		left('changes from ' || string_agg(distinct
+			coalesce(c.agent, 'a person'), ', '), 36) as changed_by,
 		hearth.brief(now() - min(c.created_at)) as oldest
 	from hearth.pending_changes c
 		join hearth.sessions s on s.id = c.session_id
-	where c.status = 'pending'
+	where c.status = 'pending' and s.deleted_at is null
 	group by c.session_id, s.title
 	order by min(c.created_at);
 comment on view hearth.pending_review is
@@ -295,12 +296,16 @@ comment on view hearth.node_status is
 	'Every node: up, draining or gone (no heartbeat for 60 s), and what it has in hand';
 
 create or replace view hearth.worktree_status with (security_invoker) as
-select w.session_id, left(p.name, 14) as project,
-		left(w.branch, 20) as branch, w.status,
-		hearth.brief(now() - w.last_used_at) as used
+select w.session_id, left(p.name, 10) as project,
+		left(w.branch, 15) as branch, w.status,
+		hearth.brief(now() - hearth.worktree_used(w)) as used,
+		case when w.status = 'active' then concat_ws(' ', '+' || w.ahead,
+			'-' || w.behind, '*' || w.changed_files) end as git,
+		case when w.size_kb >= 0 then
+			pg_size_pretty(w.size_kb * 1024) end as size
 	from hearth.worktrees w
 		join hearth.sessions s on s.id = w.session_id
 		join hearth.projects p on p.id = s.project_id
-	order by w.last_used_at desc;
+	order by hearth.worktree_used(w) desc;
 comment on view hearth.worktree_status is
-	'The working copy of each session and when it was last used; worktrees has the paths';
+	'The working copy of each session: last use, commits ahead (+) and behind (-) of the default branch and files not committed (*), size on disk, as measured after the last turn';

@@ -190,9 +190,9 @@ close_matching(void *ctx, struct seat *seat)
 	close_seat(k->sup, seat, c->requested_by);
 }
 
-/* close_agent (chat and agent), close_chat (chat), archive_session (none). */
-static void
-close_seats(struct supervisor *sup, const struct command *c)
+/* Those of the agent in the chat, of the chat, or of the session. */
+void
+close_all(struct supervisor *sup, const struct command *c)
 {
 	struct session *s = session_find(sup, c->session);
 
@@ -200,6 +200,13 @@ close_seats(struct supervisor *sup, const struct command *c)
 		warm_close(s, c->chat, c->agent);
 	pool_each(sup->pool, c->session, close_matching,
 	    &(struct closing){ sup, c });
+}
+
+/* close_agent, close_chat */
+static void
+close_seats(struct supervisor *sup, const struct command *c)
+{
+	close_all(sup, c);
 	done(sup, c);
 }
 
@@ -290,7 +297,10 @@ static const struct {
 	{ "answer_permission", answer_permission },
 	{ "close_agent", close_seats },
 	{ "close_chat", close_seats },
-	{ "archive_session", close_seats },
+	{ "archive_session", archive_take },
+	{ "restore_session", archive_restore },
+	{ "delete_session", archive_delete },
+	{ "delete_chat", archive_delete },
 	{ "reset_agent", reset_agent },
 	{ "set_mode", wish_take },
 	{ "set_config_option", wish_take },

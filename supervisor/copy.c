@@ -50,6 +50,7 @@ end_work(struct session *s)
 
 	s->copy_work = COPY_IDLE;
 	s->copy_turn = NULL;
+	s->sup->is_measuring_due = true;
 	t->waits--;
 	if (!s->is_lost)
 		return t;

@@ -24,6 +24,7 @@
 #include "sql/db.h"
 #include "sql/recorder.h"
 #include "supervisor/supervisor.h"
+#include "workspace/survey.h"
 #include "workspace/workspace.h"
 
 enum turn_state {
@@ -58,8 +59,12 @@ struct supervisor {
 	int rules_asked;            /* readings of the permission rules under
 	                             * way */
 	bool rules_again;           /* another must follow */
-	bool is_sweeping;           /* for ephemeral sessions that have ended */
+	bool is_sweeping;           /* for sessions that are leaving */
 	bool sweep_again;
+	struct leaving_limits limits; /* the options' */
+	struct measuring *measuring; /* a working copy, or NULL */
+	bool is_asking_unmeasured;
+	bool is_measuring_due;      /* a tree was taken since the last look */
 	const char *interrupted;    /* why turns that end now were cut off */
 	struct ev_timer poll;       /* waiting sessions, should a hint be lost */
 	struct ev_prepare prepare;  /* before the loop sleeps: room? quiet? empty? */
@@ -97,8 +102,11 @@ struct session {
 	                             * turns that could not start; 0 not so */
 	bool is_claiming;
 	bool is_ephemeral;          /* ends with its last turn */
-	bool is_retiring;           /* it has: nothing begins in it until it is
-	                             * known whether it is archived */
+	bool is_retiring;           /* something of it is being taken away:
+	                             * nothing begins in it until that is
+	                             * recorded */
+	enum leaving leaving;       /* what */
+	char *left_chat, *left_saved, *left_reason; /* see left_session */
 	bool is_copy_removed;       /* then */
 	bool is_lost;               /* another node has it: record nothing */
 	struct list late_cancels;   /* of queued turns, kept while a claim is
@@ -298,11 +306,21 @@ void task_advance(struct session *s);
 /* Those that have not begun; code NULL: all of them. */
 void task_drop_all(struct session *s, const char *code, const char *why);
 
-/* supervisor/retire.c: the end of ephemeral sessions */
-/* Looks for those whose turns have all ended. */
+/* supervisor/retire.c: what is taken away of sessions */
+/* Looks for those. */
 void retire_sweep(struct supervisor *sup);
 /* A child of it is gone. */
 void retire_advance(struct session *s);
+
+/* supervisor/measure.c: what working copies are like */
+/* Measures those that were used since. */
+void measure_look(struct supervisor *sup);
+void measure_end(struct supervisor *sup);
+
+/* supervisor/archive.c: commands about sessions */
+void archive_take(struct supervisor *sup, const struct command *c);
+void archive_restore(struct supervisor *sup, const struct command *c);
+void archive_delete(struct supervisor *sup, const struct command *c);
 
 /* supervisor/turn.c */
 void turn_begin(struct session *s, const struct claimed_turn *c);
@@ -363,6 +381,8 @@ void supervisor_look_in(struct supervisor *sup, int64_t ms);
 
 /* supervisor/command.c */
 void commands_take(struct supervisor *sup);
+/* Ends the agents that the command is about. */
+void close_all(struct supervisor *sup, const struct command *c);
 /* No claim is under way: who has the turns is known. Before the session is
  * freed there may be some whose command stays as it is. */
 void late_cancels_run(struct session *s);

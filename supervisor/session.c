@@ -315,6 +315,9 @@ session_free(struct session *s)
 	wishes_free(s);
 	chat_log_close(&s->log);
 	working_copy_free(&s->copy);
+	free(s->left_chat);
+	free(s->left_saved);
+	free(s->left_reason);
 	free(s->background_agent);
 	late_cancels_drop(s);
 	forget_hint(s);

@@ -33,6 +33,15 @@ pool_config_of(const struct options *opt)
 	};
 }
 
+static struct leaving_limits
+limits_of(const struct options *opt)
+{
+	return (struct leaving_limits){
+		.archive_grace = opt->archive_grace,
+		.worktree_budget = opt->worktree_budget,
+	};
+}
+
 struct supervisor *
 supervisor_new(struct ev_loop *loop, const struct options *opt,
     struct db *db)
@@ -49,6 +58,7 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	sup->workspace = workspace_new(loop, opt->state_dir);
 	sup->permission_timeout = opt->permission_timeout;
 	sup->state_dir = opt->state_dir;
+	sup->limits = limits_of(opt);
 	ev_timer_init(&sup->poll, on_poll, POLL_SECONDS, POLL_SECONDS);
 	sup->poll.data = sup;
 	ev_prepare_init(&sup->prepare, on_prepare);
@@ -66,6 +76,7 @@ supervisor_configure(struct supervisor *sup, const struct options *opt)
 
 	pool_configure(sup->pool, &cfg);
 	sup->permission_timeout = opt->permission_timeout;
+	sup->limits = limits_of(opt);
 }
 
 static void
@@ -88,6 +99,7 @@ supervisor_free(struct supervisor **supervisor)
 	map_each(&sup->sessions, free_session, NULL);
 	map_free(&sup->sessions);
 	map_free(&sup->typed);
+	measure_end(sup);
 	workspace_free(&sup->workspace);
 	free(sup);
 	*supervisor = NULL;
@@ -163,6 +175,8 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	supervisor_look(sup);
 	commands_take(sup);
 	retire_sweep(sup);
+	if (sup->is_measuring_due)
+		measure_look(sup);
 }
 
 /* ---- the database's callbacks */
@@ -178,6 +192,7 @@ supervisor_up(struct supervisor *sup)
 	commands_take(sup);
 	supervisor_look(sup);
 	retire_sweep(sup);
+	measure_look(sup);
 }
 
 static void

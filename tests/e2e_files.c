@@ -238,6 +238,8 @@ START_TEST(a_turn_that_changes_nothing_needs_no_git)
 	log_git();
 	start(NULL);
 	complete(chat, "fake", "say first");
+	wait_value("t", LIMIT, "select measured_at is not null "
+	    "from hearth.worktrees");
 	calls = git_calls();
 	check_true(calls > 0);
 	for (int i = 0; i < 5; i++)

@@ -20,7 +20,7 @@ static const char *const keys[] = {
 	"start_timeout", "turn_timeout", "silence_timeout", "cancel_timeout",
 	"permission_timeout", "drain_timeout", "crash_limit",
 	"flush_interval", "project_roots", "log_level", "log_format",
-	"max_memory",
+	"max_memory", "archive_grace", "worktree_budget",
 };
 #define KEYS (sizeof keys / sizeof *keys)
 
@@ -50,6 +50,8 @@ START_TEST(defaults_are_those_of_the_contract)
 	memory = (double)sysconf(_SC_PHYS_PAGES) *
 	    (double)sysconf(_SC_PAGESIZE);
 	ck_assert_double_eq_tol((double)o.max_memory / memory, .75, .001);
+	ck_assert_int_eq(o.archive_grace, 7 * 24 * 3600 * 1000);
+	ck_assert_int_eq(o.worktree_budget, 0);
 	options_free(&o);
 	ck_assert_ptr_null(o.database);
 	options_free(&o);
@@ -142,6 +144,11 @@ static const struct {
 	  "MiB, GiB, TiB, %)" },
 	{ "max_memory=1GB", "-o: max_memory: \"1GB\" has an unknown unit "
 	  "(known: KiB, MiB, GiB, TiB, %)" },
+	{ "worktree_budget=20GiB", NULL },
+	{ "worktree_budget=50%", "-o: worktree_budget: \"50%\" has an unknown "
+	  "unit (known: KiB, MiB, GiB, TiB)" },
+	{ "worktree_budget=much", "-o: worktree_budget: \"much\" is not a size "
+	  "like 512MiB or 8GiB" },
 	{ "max_memory=half", "-o: max_memory: \"half\" is not a size like "
 	  "512MiB, 8GiB, or 75% of the machine's memory" },
 	{ "max_memory=99999999TiB", "-o: max_memory: \"99999999TiB\" is too "

@@ -385,3 +385,17 @@ working_copy_erase(struct working_copy *wc, working_copy_made_fn *done,
 	wc->ctx = ctx;
 	begin(wc, REMOVING, "erase");
 }
+
+struct survey *
+working_copy_survey(struct working_copy *wc, survey_fn *done, void *ctx)
+{
+	return survey_start(wc->ws->loop, wc->ws->state_dir,
+	    &(struct working_copy_spec){
+		.session = wc->session,
+		.project_id = wc->project_id,
+		.project_path = wc->project_path,
+		.default_branch = wc->default_branch,
+		.path = wc->path,
+		.base_commit = wc->base,
+	    }, true, done, ctx);
+}

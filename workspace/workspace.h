@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "workspace/survey.h"
 
 struct ev_loop;
 struct workspace;    /* one per daemon: the inotify watches */
@@ -119,6 +120,11 @@ const char *working_copy_saved(const struct working_copy *wc);
 /* The same as working_copy_remove(), but with its branch, whatever is on it,
  * and with what was saved. */
 void working_copy_erase(struct working_copy *wc, working_copy_made_fn *done,
+    void *ctx);
+
+/* What it is like now, workspace/survey.h; no operation may run meanwhile. It is
+ * measured also when it was not made yet. */
+struct survey *working_copy_survey(struct working_copy *wc, survey_fn *done,
     void *ctx);
 
 #endif

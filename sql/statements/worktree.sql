@@ -8,4 +8,5 @@ from (select now() - $1::bigint * interval '1 ms' as at) g
 on conflict (session_id) do update set path = excluded.path,
 	branch = excluded.branch, base_commit = excluded.base_commit,
 	node_id = excluded.node_id, status = 'active',
-	last_used_at = excluded.last_used_at
+	last_used_at = excluded.last_used_at, saved_commit = null,
+	kept_reason = null, kept_at = null

@@ -23,7 +23,7 @@ insert into contract values
 ('files_changed', 'session_id file_path operation status agent age'),
 ('pending_review', 'session_id title files changed_by oldest'),
 ('node_status', 'node status pid version uptime heartbeat sessions children turns'),
-('worktree_status', 'session_id project branch status used');
+('worktree_status', 'session_id project branch status used git size');
 -- Columns may be appended, so the first ones are compared.
 select is((select (array_agg(attname::text order by attnum))
 			[:cardinality(string_to_array(cols, ' '))]
@@ -180,16 +180,28 @@ select is((select warning from hearth.warnings where subject = 'request 1'),
 	'nobody has answered the agent''s question', 'and its warning');
 select results_eq('select file_path, operation, status, agent, age
 	from hearth.files_changed', $$ values
-	('a.c', 'edit', 'pending', 'qwen', '3d'),
+	('c.c', 'delete', 'applied', 'other', '0s'),
 	('b.c', 'edit', 'pending', null, '0s'),
-	('c.c', 'delete', 'applied', 'other', '0s') $$, 'files_changed');
+	('a.c', 'edit', 'pending', 'qwen', '3d') $$,
+	'files_changed, most recent first');
 select results_eq('select title, files, changed_by, oldest
 	from hearth.pending_review',
-	$$ values ('session 1', 2::bigint, 'a person, qwen', '3d') $$,
-	'pending_review');
+	$$ values ('session 1', 2::bigint, 'changes from a person, qwen',
+		'3d') $$, 'pending_review');
 select results_eq('select project, branch, status, used
 	from hearth.worktree_status',
 	$$ values ('shop', 'hearth/1', 'active', '0s') $$, 'worktree_status');
+select results_eq('select git, size from hearth.worktree_status',
+	$$ values ('', null::text) $$, 'one that was not measured yet');
+update hearth.worktrees set ahead = 2, behind = 1, changed_files = 3,
+	size_kb = 120 * 1024, last_used_at = now() - interval '4 days';
+select results_eq('select used, git, size from hearth.worktree_status',
+	$$ values ('0s', '+2 -1 *3', '120 MB') $$,
+	'one that was measured, and that a turn has used');
+select is(hearth.worktree_used(w), (select max(coalesce(ended_at, started_at,
+		queued_at)) from hearth.turns where session_id = w.session_id
+		and id in (select max(id) from hearth.turns group by chat_id)),
+	'it was used by the chats'' last turns') from hearth.worktrees w;
 select results_eq('select agent, status, has_session
 	from hearth.agent_session_status where chat_id = pg_temp.id(11)',
 	$$ values ('qwen', 'idle', true) $$, 'agent_session_status');
