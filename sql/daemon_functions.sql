@@ -52,6 +52,7 @@ create or replace function hearth.erase_chat(chat uuid, how_many integer)
 returns boolean language plpgsql
 set search_path = pg_catalog, hearth, pg_temp as $$
 declare
+	tab text;
 	n integer;
 begin
 	delete from events e where e.chat_id = chat and e.seq in (
@@ -61,21 +62,20 @@ begin
 	if n >= how_many then
 		return true;
 	end if;
-	delete from tool_calls c where c.id in (
-		select x.id from tool_calls x where x.chat_id = chat
-			limit how_many);
-	get diagnostics n = row_count;
-	if n >= how_many then
-		return true;
-	end if;
-	delete from permission_requests p where p.chat_id = chat;
-	delete from messages m where m.chat_id = chat;
-	delete from executions x where x.chat_id = chat;
-	delete from artifacts a where a.chat_id = chat;
+	foreach tab in array '{tool_calls,permission_requests,messages,
+		executions,artifacts,turns}'::text[]
+	loop
+		execute format('delete from %I where id in (select x.id from %I x
+			where x.chat_id = $1 limit $2)', tab, tab)
+			using chat, how_many;
+		get diagnostics n = row_count;
+		if n >= how_many then
+			return true;
+		end if;
+	end loop;
 	update pending_changes p set chat_id = null, turn_id = null
 		from chats c where c.id = chat and p.session_id = c.session_id
 			and p.chat_id = c.id;
-	delete from turns t where t.chat_id = chat;
 	delete from chats c where c.id = chat;
 	return false;
 end $$;

@@ -115,7 +115,7 @@ on_made(void *ctx, const struct err *e)
 	} else {
 		/* a copy taken up again is not clean: what was done in it
 		 * meanwhile is a person's */
-		s->is_copy_made = true;
+		s->is_copy_made = s->sup->is_measuring_due = true;
 		record_worktree(s->log, working_copy_path(s->copy),
 		    working_copy_branch(s->copy), working_copy_base(s->copy));
 		if (t)

@@ -12,8 +12,9 @@
  * finds it again: they are looked for in PostgreSQL, at each start, after each
  * turn of an ephemeral session and every few seconds.
  *
- * While a session retires nothing begins in it. A turn that was queued meanwhile
- * keeps an ephemeral one from being archived, and gets a new working copy.
+ * While a session retires nothing begins in it. A turn that was queued
+ * meanwhile keeps an ephemeral one from being archived, and gets a new working
+ * copy.
  */
 #include <stdlib.h>
 #include <string.h>

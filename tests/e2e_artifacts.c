@@ -87,8 +87,9 @@ END_TEST
 #define SHOT "raw {\"jsonrpc\":\"2.0\",\"method\":\"session/update\"," \
 	"\"params\":{\"sessionId\":\"@S@\",\"update\":{\"sessionUpdate\":" \
 	"\"tool_call\",\"toolCallId\":\"shot\",\"title\":\"Looks\",\"kind\":" \
-	"\"read\",\"status\":\"completed\",\"content\":[{\"type\":\"content\"," \
-	"\"content\":{\"type\":\"text\",\"text\":\"x\"}},{\"type\":\"content\"," \
+	"\"read\",\"status\":\"completed\",\"content\":[{\"type\":" \
+	"\"content\",\"content\":{\"type\":\"text\",\"text\":\"x\"}}," \
+	"{\"type\":\"content\"," \
 	"\"content\":{\"type\":\"image\",\"mimeType\":\"image/png\"," \
 	"\"data\":\"iVBORw0K\"}}]}}}"
 

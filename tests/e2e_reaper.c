@@ -41,8 +41,8 @@ ask(const char *function, const char *id, const char *status)
 static void
 branches_are(const char *expected)
 {
-	shell("cd '%s' && test \"$(git branch --list 'hearth/*' | wc -l)\" = %s",
-	    project, expected);
+	shell("cd '%s' && test \"$(git branch --list 'hearth/*' | wc -l)\" = "
+	    "%s", project, expected);
 }
 
 START_TEST(an_archived_session_goes_and_comes_back)

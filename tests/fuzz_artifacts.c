@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void
+static bool
 is_same(void *ctx, const struct artifact *a)
 {
 	const struct artifact **was = ctx;
@@ -23,9 +23,10 @@ is_same(void *ctx, const struct artifact *a)
 	MUST(strcmp(a->title, (*was)->title) == 0);
 	MUST(a->number == (*was)->number && !a->path);
 	*was = NULL;
+	return true;
 }
 
-static void
+static bool
 check(void *ctx, const struct artifact *a)
 {
 	const struct artifact *was = a;
@@ -37,6 +38,7 @@ check(void *ctx, const struct artifact *a)
 	    a->is_request == (a->provider != NULL));
 	artifacts_find(a->url, strlen(a->url), is_same, &was);
 	MUST(was == NULL);
+	return true;
 }
 
 /* Copied to memory of the exact size, so that reading past it is seen. */

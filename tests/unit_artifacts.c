@@ -12,7 +12,7 @@
 #include "worker/artifacts.h"
 #include "worker/findings.h"
 
-static void
+static bool
 note(void *ctx, const struct artifact *a)
 {
 	struct buf *b = ctx;
@@ -25,6 +25,7 @@ note(void *ctx, const struct artifact *a)
 	else
 		buf_printf(b, "%s=%s,%s", a->url, a->title,
 		    a->path ? a->path : "-");
+	return true;
 }
 
 /* From memory of the exact size, so that reading past it is seen. */
@@ -96,6 +97,8 @@ static const struct {
 	{ "<" GH ">", GH_IS("-") }, { "'" GH "'.", GH_IS("-") },
 	{ GH "\\n", GH_IS("-") },
 	{ GH " " GH, GH_IS("-") " " GH_IS("-") },
+	{ "https://x.y/?to=" GH, GH_IS("-") },
+	{ "https://x.y/to/" GH, "" },
 	/* states */
 	{ "Opened " GH, GH_IS("opened") },
 	{ "I created a pull request: " GH, GH_IS("opened") },
@@ -110,8 +113,8 @@ static const struct {
 	{ "once merged, see " GH, GH_IS("-") },
 	{ "title:\tFix\nstate:\tMERGED\nurl:\t" GH, GH_IS("merged") },
 	{ "{\"state\":\"MERGED\",\"url\":\"" GH "\"}", GH_IS("merged") },
-	{ "[{\"url\":\"https://g.it/a/b/pull/1\",\"state\":\"OPEN\"},{\"url\":\""
-	    GH "\",\"state\":\"MERGED\"}]",
+	{ "[{\"url\":\"https://g.it/a/b/pull/1\",\"state\":\"OPEN\"},"
+	    "{\"url\":\"" GH "\",\"state\":\"MERGED\"}]",
 	    "https://g.it/a/b/pull/1=github,a/b#1,opened " GH_IS("merged") },
 	{ "{\"created_at\":\"2026\",\"url\":\"" GH "\"}", GH_IS("-") },
 	{ "https://g.it/a/b/pull/1 was merged\n" GH " is open",
@@ -157,6 +160,38 @@ START_TEST(an_endless_url_is_none)
 	buf_adds(&b, "http://localhost:3000/");
 	while (b.len <= ARTIFACT_URL_MAX)
 		buf_adds(&b, "aaaaaaaaaa");
+	found = found_in(b.data);
+	ck_assert_str_eq(found, "");
+	free(found);
+	buf_free(&b);
+}
+END_TEST
+
+static bool
+count(void *ctx, const struct artifact *a)
+{
+	(void)a;
+	return ++*(int *)ctx < 3;
+}
+
+START_TEST(enough_is_enough)
+{
+	const char text[] = GH " " GH " " GH " " GH " " GH;
+	int n = 0;
+
+	artifacts_find(text, sizeof text - 1, count, &n);
+	ck_assert_int_eq(n, 3);
+}
+END_TEST
+
+/* Each URL in the path of the one before: quadratic would take minutes. */
+START_TEST(a_megabyte_of_urls_is_read_once)
+{
+	struct buf b = { 0 };
+	char *found;
+
+	while (b.len < 1 << 20)
+		buf_adds(&b, "http://a/b/");
 	found = found_in(b.data);
 	ck_assert_str_eq(found, "");
 	free(found);
@@ -304,8 +339,8 @@ tool(const char *kind, const char *content, const char *raw)
 	json_decref(r);
 }
 
-#define TEXT_BLOCK(text) "{\"type\":\"content\",\"content\":{\"type\":\"text\"," \
-	"\"text\":\"" text "\"}}"
+#define TEXT_BLOCK(text) "{\"type\":\"content\",\"content\":{" \
+	"\"type\":\"text\",\"text\":\"" text "\"}}"
 #define IMAGE "{\"type\":\"image\",\"mimeType\":\"image/png\"," \
 	"\"data\":\"AAAAAAAA\"}"
 
@@ -381,6 +416,8 @@ main(void)
 	tcase_add_loop_test(a, a_text_names_things, 0,
 	    (int)(sizeof texts / sizeof *texts));
 	tcase_add_test(a, an_endless_url_is_none);
+	tcase_add_test(a, enough_is_enough);
+	tcase_add_test(a, a_megabyte_of_urls_is_read_once);
 	tcase_add_checked_fixture(f, set_up, tear_down);
 	tcase_add_test(f, a_url_in_pieces_is_one);
 	tcase_add_test(f, what_is_known_is_found_again_only_with_another_state);

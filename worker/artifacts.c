@@ -131,7 +131,7 @@ read_authority(struct span a, struct url *u)
 	return strpbrk(u->host, "[]:") == NULL || strcmp(u->host, "[::1]") == 0;
 }
 
-/* The URL whose "://" is at mark; *end is where it ends. */
+/* The URL whose "://" is at mark; *end is where to go on behind it. */
 static bool
 read_url(const char *text, const char *mark, const char *limit, struct url *u,
     const char **end)
@@ -140,6 +140,7 @@ read_url(const char *text, const char *mark, const char *limit, struct url *u,
 	const char *p = mark + 3;
 	struct span authority;
 
+	*end = p;
 	*u = (struct url){ .port = 0 };
 	u->scheme.p = mark;
 	while (u->scheme.p > text && isalnum((unsigned char)u->scheme.p[-1]))
@@ -414,28 +415,34 @@ find_state(const char *text, const char *limit, const char *from,
 
 /* ---- all */
 
-void
-artifacts_find(const char *text, size_t len,
-    void (*found)(void *ctx, const struct artifact *a), void *ctx)
+/* False: found has had enough. */
+static bool
+tell(const char *text, const char *limit, const struct url *u,
+    const char *end, artifact_fn *found, void *ctx)
 {
-	const char *limit = text + len, *p = text, *end;
+	struct artifact a = { .is_request = false };
+	bool goes_on = true;
+
+	if (read_request(u, &a))
+		a.state = find_state(text, limit, u->scheme.p, end);
+	if (a.is_request || read_preview(u, &a))
+		goes_on = found(ctx, &a);
+	free((char *)a.url);
+	free((char *)a.title);
+	free((char *)a.repository);
+	free((char *)a.path);
+	return goes_on;
+}
+
+void
+artifacts_find(const char *text, size_t len, artifact_fn *found, void *ctx)
+{
+	const char *limit = text + len, *p = text;
 	struct url u;
 
 	while (len > 0 &&
-	    (p = memmem(p, (size_t)(limit - p), "://", 3)) != NULL) {
-		struct artifact a = { .is_request = false };
-
-		if (read_url(text, p, limit, &u, &end)) {
-			if (read_request(&u, &a))
-				a.state = find_state(text, limit, u.scheme.p,
-				    end);
-			if (a.is_request || read_preview(&u, &a))
-				found(ctx, &a);
-		}
-		free((char *)a.url);
-		free((char *)a.title);
-		free((char *)a.repository);
-		free((char *)a.path);
-		p += 3;
-	}
+	    (p = memmem(p, (size_t)(limit - p), "://", 3)) != NULL)
+		if (read_url(text, p, limit, &u, &p) &&
+		    !tell(text, limit, &u, p, found, ctx))
+			return;
 }

@@ -33,8 +33,11 @@ struct artifact {
 	const char *path;     /* as it was given; NULL: none */
 };
 
-/* text is whole: a URL at its end is one that ends there. */
-void artifacts_find(const char *text, size_t len,
-    void (*found)(void *ctx, const struct artifact *a), void *ctx);
+/* False: that is enough. */
+typedef bool artifact_fn(void *ctx, const struct artifact *a);
+/* text is whole: a URL at its end is one that ends there. What stands in the
+ * path of another URL is not looked at. */
+void artifacts_find(const char *text, size_t len, artifact_fn *found,
+    void *ctx);
 
 #endif

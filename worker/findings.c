@@ -21,7 +21,7 @@
 /* Text that is looked through at once, and kept meanwhile. */
 #define WINDOW ((size_t)16 << 10)
 /* Of a tool's text, so much of its end. */
-#define TOOL_TEXT_MAX ((size_t)1 << 20)
+#define TOOL_TEXT_MAX ((size_t)256 << 10)
 /* URLs that are remembered before all are forgotten. */
 #define SEEN_MAX 512
 
@@ -131,14 +131,14 @@ add_member(struct buf *b, const char *name, const char *text)
 	buf_json(b, text, strlen(text));
 }
 
-static void
+static bool
 on_found(void *ctx, const struct artifact *a)
 {
 	struct findings *f = ctx;
 	struct buf b = { 0 };
 
 	if (f->left <= 0 || !is_news(f, a))
-		return;
+		return f->left > 0;
 	buf_addc(&b, '{');
 	add_member(&b, "provider", a->provider);
 	add_member(&b, "repository", a->repository);
@@ -149,6 +149,7 @@ on_found(void *ctx, const struct artifact *a)
 	buf_addc(&b, '}');
 	add(f, a->is_request ? "pr" : "preview", xstrdup(a->url),
 	    xstrdup(a->title), buf_take(&b));
+	return true;
 }
 
 /* ---- text */
