@@ -13,7 +13,8 @@ struct show {
 	int rows;    /* of each at most, the rest is counted; 0: all */
 };
 
-/* On stdout, with the columns' names as headers; numbers are aligned to the right. */
+/* On stdout, with the columns' names as headers; numbers are aligned to the
+ * right. */
 void show_result(const PGresult *res);
 /*
  * Runs the statement and shows its rows under "TITLE" (NULL: no title), or

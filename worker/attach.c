@@ -325,7 +325,7 @@ on_opened(struct worker *w, const json_t *result)
 static void
 give_up_reopening(struct worker *w, const struct envelope *m)
 {
-	char *said = envelope_error_text(m);
+	char *said = words_said(w, m);
 	char *tail = words_stderr(w);
 	char *error = xasprintf("%s failed: %s; the next turn begins a new "
 	    "conversation if that fails again%s", attach_method(w), said,
@@ -354,7 +354,7 @@ on_refused(struct worker *w, const struct envelope *m)
 		handshake_give_up_refused(w, attach_method(w), m);
 	} else if (is_unknown_method || envelope_is_not_found(m) ||
 	    w->may_replace) {
-		said = envelope_error_text(m);
+		said = words_said(w, m);
 		open_new(w, said);
 		free(said);
 	} else {

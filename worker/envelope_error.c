@@ -152,6 +152,12 @@ envelope_is_auth_error(const struct envelope *m)
 	    says(m, has_word, auth_words));
 }
 
+bool
+envelope_says_login(const char *text)
+{
+	return has_word(text, auth_words);
+}
+
 /* Asked for a session in the right form, -32602 can only mean its id. */
 bool
 envelope_is_not_found(const struct envelope *m)

@@ -235,7 +235,7 @@ read_stop_reason(struct worker *w, const json_t *result)
 static char *
 word_error(struct worker *w, const struct envelope *m, bool is_auth)
 {
-	char *said = envelope_error_text(m);
+	char *said = words_said(w, m);
 	char *more = is_auth ? words_auth_hint(w,
 	    json_object_get(json_object_get(m->error, "data"),
 	    "authMethods")) : xstrdup("");

@@ -12,9 +12,11 @@
 #include "base/alloc.h"
 #include "base/ring.h"
 #include "base/utf8.h"
+#include "worker/cause.h"
 #include "worker/worker_private.h"
 
 #define TAIL_READ 4096
+#define TAIL_ALL ((size_t)64 << 10)
 #define TAIL_SHOWN 400
 #define TAIL_LINES 3
 #define HINT_METHODS 6
@@ -48,11 +50,35 @@ add_last_lines(struct buf *b, char *text)
 	}
 }
 
+/* Cut behind the secrets: half of one would not be known for one. */
+char *
+words_stderr_tail(const struct worker *w, size_t max)
+{
+	char *text = secrets_hide(w->secrets, ring_text(w->err_ring, TAIL_ALL));
+	size_t len = strlen(text);
+	char *tail = text;
+
+	if (len <= max)
+		return text;
+	tail += len - max;
+	while (((unsigned char)*tail & 0xc0) == 0x80)
+		tail++;
+	tail = xstrdup(tail);
+	free(text);
+	return tail;
+}
+
+char *
+words_said(const struct worker *w, const struct envelope *m)
+{
+	return secrets_hide(w->secrets, envelope_error_text(m));
+}
+
 char *
 words_stderr(const struct worker *w)
 {
 	struct buf b = { 0 };
-	char *text = ring_text(w->err_ring, TAIL_READ);
+	char *text = words_stderr_tail(w, TAIL_READ);
 	const char *tail;
 	char *words;
 
@@ -71,6 +97,23 @@ words_stderr(const struct worker *w)
 	}
 	words = xasprintf("; stderr ends with: %s", tail);
 	buf_free(&b);
+	return words;
+}
+
+char *
+words_cause(const struct worker *w, int exit_code, const char *otherwise)
+{
+	char *said = words_stderr_tail(w, TAIL_READ), *words;
+	char *tail = words_stderr(w);
+	const char *cause = cause_find(*said == '\0' && w->first_noise != NULL ?
+	    w->first_noise : said, exit_code, w->is_ready);
+
+	if (cause == NULL)
+		cause = otherwise;
+	words = xasprintf("%s%s%s%s", cause != NULL ? " (" : "",
+	    cause != NULL ? cause : "", cause != NULL ? ")" : "", tail);
+	free(tail);
+	free(said);
 	return words;
 }
 
