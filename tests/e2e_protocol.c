@@ -425,7 +425,16 @@ START_TEST(an_empty_turn_is_suspicious)
 	ck_assert_str_eq(turn_of(turn, "suspicious"), "true");
 	check_value("/complete", "select content || '/' || status "
 	    "from hearth.messages where role = 'assistant'");
+	check_value("completed, but without an answer or a tool call",
+	    "select warning from hearth.warnings");
 	turn = complete(chat, "fake", "tool read Look");
+	ck_assert_str_eq(turn_of(turn, "suspicious"), "false");
+	/* it has worked, or its stop reason says enough */
+	turn = complete(chat, "fake", "usage-result 30 5");
+	ck_assert_str_eq(turn_of(turn, "suspicious"), "false");
+	turn = complete(chat, "fake", "usage-result 0 0");
+	ck_assert_str_eq(turn_of(turn, "suspicious"), "true");
+	turn = complete(chat, "fake", "stop max_tokens");
 	ck_assert_str_eq(turn_of(turn, "suspicious"), "false");
 }
 END_TEST

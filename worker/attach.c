@@ -175,6 +175,8 @@ open_new(struct worker *w, const char *why)
 void
 attach_begin(struct worker *w)
 {
+	w->can_close = has_capability(json_object_get(json_object_get(
+	    capabilities(w), "sessionCapabilities"), "close"));
 	worker_set_state(w, WORKER_OPENING);
 	w->opened_at = clock_ms();
 	if (w->known_session == NULL)

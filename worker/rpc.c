@@ -211,6 +211,8 @@ on_response(struct worker *w, const struct envelope *m)
 	case REQUEST_PROMPT:
 		prompt_on_answer(w, m);
 		break;
+	case REQUEST_CLOSE_SESSION: /* it is stopped, whatever it says */
+		break;
 	case REQUEST_NONE:
 		log_debug(w->label, "response %s is late, a duplicate or "
 		    "foreign; dropped", m->id);

@@ -57,6 +57,7 @@ enum request_kind {
 	REQUEST_RESUME_SESSION,
 	REQUEST_SETTING,
 	REQUEST_PROMPT,
+	REQUEST_CLOSE_SESSION,
 };
 
 /* An own request that is not answered yet. */
@@ -165,6 +166,7 @@ struct worker {
 	json_t *auth_methods;    /* of initialize's answer, NULL: none */
 	char *session_id;
 	size_t session_id_len;
+	bool can_close;          /* session/close is offered */
 	enum request_kind opening; /* how a session was asked for last */
 	bool is_reopening;       /* known_session's answer is awaited */
 	bool swallows_past;      /* session/load: the replay, until a prompt */
