@@ -380,6 +380,27 @@ START_TEST(what_cannot_be_closed_is_named)
 }
 END_TEST
 
+/* ---- agents test */
+
+START_TEST(an_agent_is_tested)
+{
+	start(NULL);
+	add_command("demo", keep(child_helper_path("hearth-demo-agent")),
+	    NULL);
+	ck_assert_int_eq(client(xstrdup("h agents test demo")), 0);
+	check_has(file_text("%s/out", folder), "initialize");
+	check_has(file_text("%s/out", folder), " ms\n");
+	check_has(file_text("%s/out", folder), "\nok\n");
+	/* nothing of it goes on */
+	wait_value("0", LIMIT, "select count(*) from hearth.pool");
+	add_agent("mute", "--exit-at-init", "3", "--stderr",
+	    "unknown option --acp", NULL);
+	ck_assert_int_eq(client(xstrdup("h agents test mute")), 1);
+	check_has(file_text("%s/err", folder), "is its ACP flag wrong");
+	check_has(file_text("%s/out", folder), "FAIL\n");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -394,6 +415,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, prompts_may_come_from_a_pipe);
 	tcase_add_test(tc, top_is_drawn_again_and_again);
 	tcase_add_test(tc, top_is_plain_where_there_is_no_terminal);
+	tcase_add_test(tc, an_agent_is_tested);
 	tcase_add_test(tc, what_is_closed_ends);
 	tcase_add_test(tc, what_cannot_be_closed_is_named);
 }

@@ -110,6 +110,11 @@ static const struct {
 	{ "--resume", "-32602 Unknown session" },
 };
 
+#define TOLD "select concat_ws('/', e.payload ->> 'resumed_by', " \
+	"e.payload ->> 'reason', a.crash_count) from hearth.events e " \
+	"join hearth.agent_sessions a using (chat_id, agent) " \
+	"where e.kind = 'agent_status' order by e.seq desc limit 1"
+
 START_TEST(a_session_that_is_lost_between_turns_ends_its_child)
 {
 	int64_t turn, next;
@@ -124,11 +129,46 @@ START_TEST(a_session_that_is_lost_between_turns_ends_its_child)
 	wait_value("closed/it does not know its session any more", LIMIT,
 	    "select status || '/' || end_reason from hearth.agent_sessions "
 	    "where agent = 'forgets' and pid is null");
+	check_value("session_lost/1", "select last_error_code || '/' || "
+	    "crash_count from hearth.agent_sessions");
 	next = complete(chat, "forgets", "echo-turn;echo-block 0");
 	check_has(text_of(next), "[turn 1]");
-	check_has(text_of(next), losses[_i].how ? "echo-turn" :
-	    "remember me");
+	check_has(text_of(next), "remember me");
+	check_value("replay/the agent did not know it any more/0", TOLD);
 	check_value("2", "select count(*) from hearth.executions");
+	/* the one after that goes on with the new one */
+	if (losses[_i].how) {
+		sql("select hearth.close_agent('%s', 'forgets')", chat);
+		wait_value("closed", LIMIT, "select status from "
+		    "hearth.agent_sessions where pid is null");
+		complete(chat, "forgets", "say x");
+		check_value("resume", "select resumed_by from "
+		    "hearth.agent_sessions");
+	}
+}
+END_TEST
+
+/* Some agents reopen whatever they are asked for. */
+START_TEST(a_refusal_after_reopening_is_a_lost_session)
+{
+	int64_t turn;
+
+	prepare();
+	add_agent("hermes", "--resume", NULL);
+	start(NULL);
+	complete(chat, "hermes", "say remember me");
+	sql("select hearth.close_agent('%s', 'hermes')", chat);
+	wait_value("closed", LIMIT, "select status from "
+	    "hearth.agent_sessions where pid is null");
+	turn = submit(chat, "hermes", "stop refusal");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "session_lost");
+	turn = complete(chat, "hermes", "echo-block 0");
+	check_has(text_of(turn), "remember me");
+	check_value("replay/the agent did not know it any more/0", TOLD);
+	/* from one that has answered before it is only a refusal */
+	turn = complete(chat, "hermes", "stop refusal");
+	ck_assert_str_eq(turn_of(turn, "stop_reason"), "refusal");
 }
 END_TEST
 
@@ -156,6 +196,7 @@ add_tests(TCase *tc)
 	tcase_add_loop_test(tc,
 	    a_session_that_is_lost_between_turns_ends_its_child, 0,
 	    (int)(sizeof losses / sizeof *losses));
+	tcase_add_test(tc, a_refusal_after_reopening_is_a_lost_session);
 	tcase_add_test(tc, a_file_that_is_missing_is_no_lost_session);
 }
 

@@ -556,6 +556,42 @@ START_TEST(failed_start_names_its_cause)
 }
 END_TEST
 
+static const struct auth_case {
+	const char *methods, *hint;
+} auth_cases[] = {
+	{ "[]", "session/new failed: no key" },
+	{ "[{\"id\":\"a\"},{\"id\":\"b\",\"name\":\"B\",\"description\":"
+	    "\"by mail\"},7]", "; ways to log in: a, B (by mail)" },
+	{ "[{\"id\":\"k\",\"vars\":[{\"name\":\"A_KEY\"},{},{\"name\":"
+	    "\"B_KEY\"}]}]", "k [set A_KEY, B_KEY in its env]" },
+	{ "[{\"id\":\"t\",\"_meta\":{\"terminal-auth\":{\"command\":"
+	    "\"/bin/agent\",\"args\":[\"/login\",1],\"env\":{}}}}]",
+	    "t [run /bin/agent /login]" },
+	{ "[{\"id\":\"v\",\"vars\":[{}],\"_meta\":null}]",
+	    "ways to log in: v" },
+};
+
+START_TEST(missing_login_says_how_to_log_in)
+{
+	const struct auth_case *c = &auth_cases[_i];
+	char *script = xasprintf("read x; echo '{\"jsonrpc\":\"2.0\",\"id\":1,"
+	    "\"result\":{\"protocolVersion\":1,\"authMethods\":%s}}'; read x; "
+	    "echo '{\"jsonrpc\":\"2.0\",\"id\":2,\"error\":{\"code\":-32000,"
+	    "\"message\":\"no key\"}}'; read x", c->methods);
+	struct box *b = box_shell(script);
+	size_t len = strlen(c->hint);
+
+	box_start(b);
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	ck_assert_str_eq(b->failed_code, "auth_required");
+	ck_assert_uint_ge(strlen(b->failed_error), len);
+	ck_assert_str_eq(b->failed_error + strlen(b->failed_error) - len,
+	    c->hint);
+	box_close(b);
+	free(script);
+}
+END_TEST
+
 /* ---- a conversation that an earlier child had ---- */
 
 #define LOST "--resume", "--session-lost"
@@ -1923,6 +1959,8 @@ make_suite(void)
 	tcase_add_test(t, update_before_session_is_told_right_after_ready);
 	tcase_add_loop_test(t, failed_start_names_its_cause, 0,
 	    N(start_cases));
+	tcase_add_loop_test(t, missing_login_says_how_to_log_in, 0,
+	    N(auth_cases));
 	tcase_add_loop_test(t, conversation_is_reopened_or_replaced, 0,
 	    (int)(sizeof reopen_cases / sizeof reopen_cases[0]));
 	tcase_add_test(t, replay_that_comes_late_is_not_told);

@@ -181,6 +181,8 @@ attach_begin(struct worker *w)
 	w->opened_at = clock_ms();
 	if (w->known_session == NULL)
 		open_new(w, NULL);
+	else if (*w->known_session == '\0')
+		open_new(w, "the agent did not know it any more");
 	else if (can_resume(w))
 		reopen(w, REQUEST_RESUME_SESSION);
 	else if (can_load(w))
@@ -276,6 +278,7 @@ become_ready(struct worker *w)
 	w->session_result = NULL;
 	w->is_ready = true;
 	w->is_reopening = false;
+	w->is_unproven = w->opening != REQUEST_NEW_SESSION;
 	settings_of_session(&w->settings, session);
 	worker_set_state(w, configure_is_wanted(w) ? WORKER_CONFIGURING :
 	    WORKER_IDLE);

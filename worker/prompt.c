@@ -272,6 +272,17 @@ word_error(struct worker *w, const struct envelope *m, bool is_auth)
 	return error;
 }
 
+/*
+ * Some agents reopen any session, and refuse what is asked in one that they do
+ * not know.
+ */
+static bool
+is_refused_stranger(const struct worker *w, const char *stop_reason)
+{
+	return w->is_unproven && strcmp(stop_reason, "refusal") == 0 &&
+	    !w->turn.has_output && !w->turn.used_tool;
+}
+
 void
 prompt_on_answer(struct worker *w, const struct envelope *m)
 {
@@ -288,6 +299,12 @@ prompt_on_answer(struct worker *w, const struct envelope *m)
 	ev.done.output_tokens = usage.output_tokens;
 	if (m->error == NULL) {
 		ev.done.stop_reason = read_stop_reason(w, m->result);
+		if (is_refused_stranger(w, ev.done.stop_reason)) {
+			ev.done.error_code = "session_lost";
+			error = xstrdup("the agent refused the first prompt of "
+			    "the session that it reopened without a word: it "
+			    "seems not to know it any more");
+		}
 	} else if (cancelled && envelope_is_abort(m)) {
 		ev.done.stop_reason = "cancelled";
 	} else {
@@ -296,6 +313,7 @@ prompt_on_answer(struct worker *w, const struct envelope *m)
 		ev.done.error_code = envelope_is_session_lost(m) ?
 		    "session_lost" : is_auth ? "auth_required" : "agent_error";
 	}
+	w->is_unproven = false;
 	if (w->turn.timed_out) {
 		free(error);
 		error = limit_error(w, " and was cancelled");

@@ -165,6 +165,40 @@ find_text(const json_t *o, const char *member)
 	return s != NULL && s[0] != '\0' ? s : NULL;
 }
 
+/* What agents tell beside the protocol: variables to set, a command to run. */
+static void
+add_how(struct buf *b, const json_t *method)
+{
+	const json_t *vars = json_object_get(method, "vars"), *item;
+	const json_t *run = json_object_get(json_object_get(method, "_meta"),
+	    "terminal-auth");
+	const char *command = find_text(run, "command"), *gap = " [set ";
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)vars, i, item) {
+		const char *name = find_text(item, "name");
+
+		if (name == NULL || i >= HINT_METHODS)
+			continue;
+		buf_adds(b, gap);
+		add_cut(b, name, 100);
+		gap = ", ";
+	}
+	if (strcmp(gap, ", ") == 0)
+		buf_adds(b, " in its env]");
+	if (command == NULL)
+		return;
+	buf_adds(b, " [run ");
+	add_cut(b, command, 200);
+	json_array_foreach(json_object_get(run, "args"), i, item) {
+		if (!json_is_string(item) || i >= HINT_METHODS)
+			continue;
+		buf_adds(b, " ");
+		add_cut(b, json_string_value(item), 100);
+	}
+	buf_adds(b, "]");
+}
+
 char *
 words_auth_hint(const struct worker *w, const json_t *methods)
 {
@@ -189,6 +223,7 @@ words_auth_hint(const struct worker *w, const json_t *methods)
 			add_cut(&b, description, 200);
 			buf_adds(&b, ")");
 		}
+		add_how(&b, method);
 	}
 	return b.len > 0 ? buf_take(&b) : xstrdup("");
 }

@@ -50,7 +50,7 @@ struct worker_spec {
 	const char *mcp_servers;   /* JSON array or NULL */
 	const char *known_session; /* the agent's id of the session that an
 	                            * earlier child had: reopened if the agent
-	                            * can; NULL: there was none */
+	                            * can; "": it is lost; NULL: there was none */
 	bool may_replace;          /* a new one will do if that fails, for
 	                            * whatever reason */
 	enum permission_mode permission_mode;
