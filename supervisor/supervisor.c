@@ -158,6 +158,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 		rules_load(sup);
 	map_free(&sup->typed);
 	map_each(&sup->sessions, run_late_cancels, NULL);
+	sup->is_room_freed = true; /* by a child that has come to rest */
 	supervisor_look(sup);
 	commands_take(sup);
 	retire_sweep(sup);
