@@ -78,6 +78,7 @@ struct question {
 	db_left_fn *left;
 	db_unmeasured_fn *unmeasured;
 	db_copy_fn *copy;
+	db_decide_fn *decide;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */

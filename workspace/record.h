@@ -14,8 +14,16 @@
  *   F  operation, old oid, new oid, old mode, new mode ("" none), path, diff
  *   A  commit ("" none)                         what was saved of a copy
  *   M  behind, ahead, changed files, kB ("" not known)
+ *   P  the same fields: the part of a change that was accepted
+ *   O  id of the change, why not ("" done: a word), the same in words
  *   N  note for the log
  *   Z                                           the end: all was said
+ *
+ * The same grammar has what it is told on its stdin, and its journal:
+ *
+ *   X  id, verb, old oid, new oid, old mode, new mode, hunks, path, text,
+ *      other text                               see workspace/decide.h
+ *   J  see workspace/write.c
  *
  * Must never know: who reads or writes it.
  */
@@ -26,9 +34,10 @@
 
 #include "base/buf.h"
 
-#define RECORD_FIELDS 7
-/* More than the largest diff and the longest path together. */
-#define RECORD_MAX (2u << 20)
+#define RECORD_FIELDS 11
+/* More than the longest path and the largest diff, or the texts that a person
+ * may hand in, together. */
+#define RECORD_MAX (40u << 20)
 
 struct record {
 	char type;

@@ -96,7 +96,8 @@ survey_start(struct ev_loop *loop, const char *state_dir,
 	s->result = (struct survey_result){ -1, -1, -1, -1 };
 	s->done = done;
 	s->ctx = ctx;
-	s->helper = helper_start(loop, s->label, args, -1, LIMIT_MS, &cb, s);
+	s->helper = helper_start(loop, s->label, args, NULL, -1, LIMIT_MS,
+	    &cb, s);
 	strv_free(&args);
 	return s;
 }
