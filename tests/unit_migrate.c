@@ -166,6 +166,12 @@ static const char version_2[] = "set role hearth_owner; "
 	"(gen_random_uuid(), gen_random_uuid(), 'qwen', '[]'); "
 	"drop table hearth.permission_rules; "
 	"alter table hearth.executions drop rss_kb; "
+	"drop index hearth.artifacts_url, hearth.worktrees_active; "
+	"alter table hearth.worktrees drop ahead, drop behind, "
+	"drop changed_files, drop size_kb, drop measured_at, "
+	"drop saved_commit, drop kept_reason, drop kept_at; "
+	"alter table hearth.sessions drop deleted_at; "
+	"alter table hearth.chats drop deleted_at; "
 	"delete from hearth.schema_migrations where version > 2";
 
 START_TEST(older_schema_in_use_is_upgraded)
