@@ -513,9 +513,11 @@ START_TEST(an_uncertain_flush_that_was_stored_is_not_stored_twice)
 	record_change(chat, turn, "fake", &(struct change_row){ "a.c", 'c',
 	    "@@", NULL, "22", NULL, "100644" });
 	record_permission(chat, turn, "fake", 7, 1, "t1", "{}", "[]");
+	record_artifact(chat, turn, "fake", &(struct artifact_row){
+	    .type = "screenshot", .metadata = "{}" });
 	record_turn_end(chat, turn, "fake", &completed);
 	flush_send(rec);
-	ck_assert(pg_wait(pg, "select last_seq from hearth.chats", "5", 5000,
+	ck_assert(pg_wait(pg, "select last_seq from hearth.chats", "6", 5000,
 	    NULL, NULL));
 	kill_writer();
 	ck_assert(pg_wait(pg, "select count(*) from pg_stat_activity where "
@@ -525,11 +527,13 @@ START_TEST(an_uncertain_flush_that_was_stored_is_not_stored_twice)
 	conn_drop(node.db->writer, "the test says so");
 	flush();
 	ck_assert_str_eq(pg_value(pg, EVENTS), "1:turn_started: 2:text:once "
-	    "3:change: 4:permission: 5:turn_ended:");
+	    "3:change: 4:permission: 5:artifact: 6:turn_ended:");
 	ck_assert_str_eq(pg_value(pg, "select input_tokens from "
 	    "hearth.agent_sessions"), "10");
 	ck_assert_str_eq(pg_value(pg, "select count(*) || status from "
 	    "hearth.pending_changes group by status"), "1pending");
+	ck_assert_str_eq(pg_value(pg, "select count(*) from hearth.artifacts"),
+	    "1");
 	PQfinish(c);
 }
 END_TEST
