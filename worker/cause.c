@@ -79,6 +79,6 @@ cause_find(const char *said, int exit_code, bool was_ready)
 	if (exit_code == EXIT_NOT_FOUND)
 		return MISSING;
 	if (exit_code == EXIT_NOT_RUNNABLE)
-		return "may something that it needs not be run?";
+		return "is something that it starts not executable?";
 	return exit_code == 0 ? FLAG : NULL;
 }
