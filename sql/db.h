@@ -118,6 +118,8 @@ struct claimed_turn {
 	const char *tenant;        /* the session's */
 	bool ends_child;           /* the agent's child ends with its turn */
 	bool is_ephemeral;         /* the session ends with its last turn */
+	const char *unread;        /* lines "turn agent": turns that a crash cut
+	                            * off, whose changes nobody has seen; NULL */
 };
 
 /* A warm worker of the session that is idle now. */

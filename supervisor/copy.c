@@ -5,8 +5,7 @@
  * the turn may have. One operation at a time; turns that want one meanwhile
  * are looked at again when it is over.
  *
- * Whose change: what is found before a turn is a person's, unless an agent was
- * still at work after its turn; what is found after it is its agent's.
+ * Whose the changes are that a tree shows is supervisor/whose.c's to say.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -76,11 +75,17 @@ wake_others(struct session *s)
 }
 
 void
-copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+copy_record_changes(struct turn *t, bool is_its_end,
     const struct file_change *changes, size_t n)
 {
+	char *others;
+	const struct suspect *by = whose(t->session, is_its_end ? t : NULL,
+	    &others);
+	struct chat_log *log = by && by->chat ? by->chat->log : t->chat->log;
+
 	for (size_t i = 0; i < n; i++)
-		record_change(t->chat->log, turn, agent, &(struct change_row){
+		record_change(log, by && !by->is_late ? by->turn : 0,
+		    by ? by->agent : NULL, &(struct change_row){
 			.path = changes[i].path,
 			.operation = changes[i].operation,
 			.diff = changes[i].diff,
@@ -88,7 +93,9 @@ copy_record_changes(struct turn *t, int64_t turn, const char *agent,
 			.new_oid = changes[i].new_oid,
 			.old_mode = changes[i].old_mode,
 			.new_mode = changes[i].new_mode,
+			.other_turns = others,
 		});
+	free(others);
 }
 
 /* ---- made */
@@ -171,10 +178,9 @@ on_tree_before(void *ctx, const struct err *e,
 	} else {
 		t->is_tree_taken = true;
 		record_begin(s->sup->recorder);
-		copy_record_changes(t, 0, s->background_agent, changes, n);
+		copy_record_changes(t, false, changes, n);
 		record_end(s->sup->recorder);
-		free(s->background_agent);
-		s->background_agent = NULL;
+		whose_told(s, NULL);
 		turn_advance(t);
 	}
 	wake_others(s);
@@ -191,6 +197,7 @@ copy_tree_before(struct turn *t)
 		return false;
 	if (working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
+		whose_told(s, NULL);
 		return true;
 	}
 	begin_work(t, COPY_TREE_BEFORE);
@@ -214,6 +221,8 @@ on_tree_after(void *ctx, const struct err *e,
 		    "after the turn; its changes are found before the next "
 		    "one: %s", e->text);
 	turn_finish(t, e ? NULL : changes, e ? 0 : n);
+	if (!e)
+		whose_told(s, t);
 	wake_others(s);
 	session_tidy(s);
 }
@@ -226,6 +235,7 @@ copy_tree_after(struct turn *t)
 	if (!t->outcome.used_tool && s->copy_work == COPY_IDLE &&
 	    working_copy_is_clean(s->copy)) {
 		turn_finish(t, NULL, 0);
+		whose_told(s, t);
 		return;
 	}
 	if (s->copy_work != COPY_IDLE)

@@ -82,8 +82,9 @@ struct session {
 	enum copy_work copy_work;
 	struct turn *copy_turn;     /* the turn that it is done for; NULL: none */
 	struct chat *copy_chat;     /* where it is recorded that it is made */
-	char *background_agent;     /* updates flowed outside of any turn since
-	                             * the last tree: whose; NULL */
+	struct list suspects;       /* who may have changed files since the
+	                             * last tree: supervisor/whose.c */
+	bool is_recalled;           /* those of an earlier life are in it */
 	bool wants_claim;           /* there may be a turn to claim */
 	int64_t hinted;             /* … this one, as far as is known, of a warm
 	                             * seat; 0: who knows which */
@@ -249,9 +250,33 @@ bool copy_tree_before(struct turn *t);
 /* Takes the tree if the turn may have changed something; then turn_finish().
  */
 void copy_tree_after(struct turn *t);
-/* turn 0: nobody's turn; agent NULL: a person did it. */
-void copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+/* What a tree shows that was taken for t: at its end, or before it began. */
+void copy_record_changes(struct turn *t, bool is_its_end,
     const struct file_change *changes, size_t n);
+
+/* supervisor/whose.c: whose a change is that the next tree shows */
+struct suspect {
+	struct list in_session;
+	struct chat *chat;          /* NULL: of an earlier life of hearthd */
+	int64_t turn;
+	char *agent;
+	bool is_late;               /* after that turn: what it does is no
+	                             * turn's */
+};
+/* Its agent is at work from now on; once for each turn is enough. */
+void whose_add(struct session *s, struct chat *chat, int64_t turn,
+    const char *agent, bool is_late);
+/* The turns that a crash cut off, as struct claimed_turn has them. */
+void whose_recall(struct session *s, const char *unread);
+/* Who did it: the turn whose end found it, else who came first; NULL: nobody
+ * but a person. others: "{7,9}", who else it may have been, or NULL; freed by
+ * the caller. */
+const struct suspect *whose(struct session *s, const struct turn *ending,
+    char **others);
+/* A tree has told what they did; who is still at work stays, but for ending
+ * (NULL: none). */
+void whose_told(struct session *s, const struct turn *ending);
+void whose_forget(struct session *s);
 
 /* supervisor/retire.c: the end of ephemeral sessions */
 /* Looks for those whose turns have all ended. */
