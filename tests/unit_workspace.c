@@ -26,6 +26,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/child.h"
+#include "workspace/name.h"
 #include "workspace/place.h"
 #include "workspace/record.h"
 #include "workspace/workspace.h"
@@ -320,6 +321,37 @@ START_TEST(record_is_read_as_it_was_written)
 }
 END_TEST
 
+static const struct {
+	const char *name, *shown;
+} names[] = {
+	{ "a", "a" },
+	{ "a\"b\\c", "a\"b\\c" },
+	{ "with\nline", "with\nline" },
+	{ "caf\303\251", "caf\303\251" },
+	{ "caf\351", "\"caf\\351\"" },
+	{ "\351\303\251\"\\x", "\"\\351\303\251\\\"\\\\x\"" },
+	{ "\"quoted\"", "\"\\\"quoted\\\"\"" },
+	{ NULL, "\"" }, { NULL, "\"\"" }, { NULL, "\"a" }, { NULL, "\"a\"b" },
+	{ NULL, "\"a\\\"" }, { NULL, "\"\\351" }, { NULL, "\"\\000\"" },
+	{ NULL, "\"\\451\"" }, { NULL, "\"\\39a\"" }, { NULL, "\"\\n\"" },
+};
+
+START_TEST(name_is_shown_as_text_that_leads_back_to_it)
+{
+	char *shown = names[_i].name ? name_show(names[_i].name) : NULL;
+	char *name = name_read(names[_i].shown);
+
+	if (shown) {
+		ck_assert_str_eq(shown, names[_i].shown);
+		ck_assert_str_eq(name, names[_i].name);
+	} else {
+		ck_assert_ptr_null(name);
+	}
+	free(shown);
+	free(name);
+}
+END_TEST
+
 START_TEST(git_project_gets_a_worktree_on_a_branch_of_its_own)
 {
 	make_project();
@@ -420,6 +452,25 @@ START_TEST(committing_in_the_worktree_is_no_change)
 END_TEST
 
 static void
+take_up_again(const char *project)
+{
+	char *path = xstrdup(working_copy_path(wc));
+	char *base = xstrdup(working_copy_base(wc));
+	struct working_copy_spec spec = { .session = SESSION, .project_id = 7,
+		.project_path = at(project), .path = path,
+		.base_commit = base };
+
+	working_copy_free(&wc);
+	wc = working_copy_new(ws, &spec);
+	make_of(wc);
+	ck_assert_str_eq(reason, "");
+	ck_assert_str_eq(working_copy_path(wc), path);
+	ck_assert_str_eq(working_copy_base(wc), base);
+	free(path);
+	free(base);
+}
+
+static void
 check_folder_copy(void)
 {
 	char base[128];
@@ -458,6 +509,22 @@ START_TEST(repository_without_a_commit_is_copied)
 {
 	sh(PLAIN " && git init -q && git add a");
 	check_folder_copy();
+}
+END_TEST
+
+START_TEST(folder_that_becomes_a_repository_stays_a_copy)
+{
+	sh(PLAIN " && git init -q -b main");
+	make("p");
+	sh("cd p && git add -A && " GIT "commit -q -m first && echo 1 >../w/a");
+	take_up_again("p");
+	take();
+	expect("a", 'e', "+1");
+	sh("rm -r \"$(readlink w)\"");
+	take_up_again("p");
+	ck_assert_ptr_null(working_copy_branch(wc));
+	sh("cat w/a && test ! -e w/.git && test -z \"$(git -C p branch --list "
+	    "'hearth/*')\"");
 }
 END_TEST
 
@@ -563,25 +630,6 @@ START_TEST(copy_killed_while_it_is_made_can_be_made_again)
 }
 END_TEST
 
-static void
-take_up_again(const char *project)
-{
-	char *path = xstrdup(working_copy_path(wc));
-	char *base = xstrdup(working_copy_base(wc));
-	struct working_copy_spec spec = { .session = SESSION, .project_id = 7,
-		.project_path = at(project), .path = path,
-		.base_commit = base };
-
-	working_copy_free(&wc);
-	wc = working_copy_new(ws, &spec);
-	make_of(wc);
-	ck_assert_str_eq(reason, "");
-	ck_assert_str_eq(working_copy_path(wc), path);
-	ck_assert_str_eq(working_copy_base(wc), base);
-	free(path);
-	free(base);
-}
-
 START_TEST(copy_taken_up_again_tells_what_was_missed)
 {
 	make_project();
@@ -667,12 +715,22 @@ static const struct {
 } error_cases[] = {
 	{ "true", "nowhere", NULL, "there is no such folder" },
 	{ "echo >file", "file", NULL, "it is not a folder" },
-	{ "git init -q --bare p", "p", NULL, "bare and has no commit" },
-	{ "true", "p", "nobranch", "it has no branch \"nobranch\"" },
+	{ "git init -q --bare p", "p", NULL, "set projects.default_branch" },
+	{ "git clone -q --bare p p.git; git -C p.git symbolic-ref HEAD "
+	    "refs/heads/none", "p.git", NULL, "set projects.default_branch" },
+	{ "true", "p", "nobranch", "it has no branch \"nobranch\": correct" },
 	{ "true", "p", "--all", "it has no branch" },
 	{ "git -C p branch hearth", "p", NULL, "hearth" },
-	{ "echo broken >p/.git/HEAD", "p", NULL, NULL },
+	{ "echo broken >p/.git/HEAD", "p", NULL, "repair it, or move the .git" },
+	{ "rm -r p/.git && mkdir p/.git", "p", NULL, "move the .git away" },
+	{ "mv p/.git gone && echo gitdir: ../lost >p/.git", "p", NULL,
+	    "move the .git away" },
+	{ "rm -r p/.git/objects/??", "p", NULL, "git fsck" },
+	{ "rm -r p/.git/refs", "p", NULL, "move the .git" },
 	{ "echo '[' >p/.git/config", "p", NULL, "bad config" },
+	{ "git -C p config core.repositoryformatversion 1 && "
+	    "git -C p config extensions.novelty 1", "p", NULL, "novelty" },
+	{ "mkdir 'x\ny'", "x\ny", NULL, "rename the folder" },
 	{ "ln -s loop loop", "loop", NULL, "symbolic links" },
 	{ "mkdir state/in; :", "", NULL, "state_dir lies in it" },
 	{ "chmod 500 state; mkdir state/worktrees && rmdir state/worktrees && "
@@ -681,16 +739,11 @@ static const struct {
 
 START_TEST(what_is_wrong_with_a_project_is_said_in_words)
 {
-	if (strstr(error_cases[_i].before, "--bare") == NULL)
+	if (strstr(error_cases[_i].before, "init -q --bare") == NULL)
 		make_project();
 	sh("%s", error_cases[_i].before);
 	wc = new_copy(SESSION, error_cases[_i].project, error_cases[_i].branch);
 	make_of(wc);
-	if (!error_cases[_i].words) {
-		/* No repository to git any more, so it is a folder. */
-		ck_assert_str_eq(reason, "");
-		return;
-	}
 	ck_assert_msg(*reason, "it worked");
 	ck_assert_msg(strstr(reason, error_cases[_i].words) != NULL, "%s",
 	    reason);
@@ -888,6 +941,7 @@ START_TEST(odd_names_and_kinds_of_files_do_no_harm)
 	    "echo more >>dir2/c &&"
 	    "printf x >'with\nline' && printf x >':(top)*' &&"
 	    "printf x >' leading' && printf x >\"$(printf 'bad\\377name')\" &&"
+	    "printf x >\"$(printf 'bad\\376name')\" &&"
 	    "printf x >-dash && printf x >'quo\"te'");
 	take();
 	expect("a", 'd', "-one");
@@ -902,7 +956,8 @@ START_TEST(odd_names_and_kinds_of_files_do_no_harm)
 	expect(" leading", 'c', "+x");
 	expect("-dash", 'c', "+x");
 	expect("quo\"te", 'c', "+x");
-	expect("bad\xef\xbf\xbdname", 'c', "+x");
+	expect("\"bad\\377name\"", 'c', "+x");
+	expect("\"bad\\376name\"", 'c', "+x");
 	ck_assert_ptr_null(change_of("pipe"));
 	take();
 	ck_assert_uint_eq(n_changes, 0);
@@ -1166,42 +1221,75 @@ START_TEST(root_may_use_anybodys_project)
 }
 END_TEST
 
-START_TEST(strangers_project_is_refused_in_words)
+/* Runs the helper as another user on project p; its words are in "words". */
+static int
+create_as_alien(void)
 {
 	char *helper = child_helper_path("hearth-worktree");
 
+	/* where it lies the other user may not be let in */
 	ck_assert_ptr_nonnull(helper);
-	if (geteuid() != 0 || sh_status("%s test -x '%s'", alien, helper)) {
-		free(helper);
+	sh("cp '%s' helper && chmod 755 helper && mkdir theirs && "
+	    "chown 65534:65534 theirs", helper);
+	free(helper);
+	return sh_status("%s ./helper create --state '%s' --session " SESSION
+	    " --project-id 1 --project '%s' >out 2>words", alien, at("theirs"),
+	    at("p"));
+}
+
+START_TEST(strangers_project_is_refused_in_words)
+{
+	if (geteuid() != 0)
 		return; /* it takes two users */
-	}
 	make_project();
-	sh("mkdir theirs && chown 65534:65534 theirs");
-	ck_assert_int_ne(sh_status("%s '%s' create --state '%s' --session "
-	    SESSION " --project-id 1 --project '%s' 2>words", alien, helper,
-	    at("theirs"), at("p")), 0);
+	ck_assert_int_ne(create_as_alien(), 0);
 	sh("grep 'belongs to another user' words");
 	ck_assert(!exists("theirs/worktrees/" SESSION));
-	free(helper);
 }
 END_TEST
 
 START_TEST(ordinary_user_can_do_all_of_it)
 {
-	char *helper = child_helper_path("hearth-worktree");
-
-	ck_assert_ptr_nonnull(helper);
-	if (geteuid() != 0 || sh_status("%s test -x '%s'", alien, helper)) {
-		free(helper);
+	if (geteuid() != 0)
 		return; /* the other tests have shown it */
-	}
 	make_project();
-	sh("mkdir theirs && chown -R 65534:65534 theirs p");
-	sh("%s '%s' create --state '%s' --session " SESSION " --project-id 1 "
-	    "--project '%s' >out", alien, helper, at("theirs"), at("p"));
+	sh("chown -R 65534:65534 p");
+	ck_assert_int_eq(create_as_alien(), 0);
 	sh("grep -q hearth/4c1e2f3a out && test -f theirs/worktrees/"
 	    SESSION "/a");
-	free(helper);
+}
+END_TEST
+
+static const struct {
+	const char *take_away, *words;
+} rights[] = {
+	{ "chmod -R a-w p", "make it writable for hearthd's user" },
+	{ "chmod a-w p/.git", "cannot write in .*/p/.git (Permission denied)" },
+	{ "mkdir p/.git/worktrees && chmod 500 p/.git/worktrees && "
+	    "chown 0 p/.git/worktrees", "cannot write in .*/worktrees (" },
+	{ "chmod a-w p/.git/refs/heads", "cannot write in .*/refs/heads (" },
+	{ "chmod 0 p/.git", "may not read its .git" },
+	{ "chmod 0 p", "may not read it: give it the right to" },
+	{ "rm -r p/.git && mkfifo p/f && chmod 0 p/dir p/b && chmod a-w p",
+	    NULL }, /* a plain folder: what can be read is copied */
+};
+
+START_TEST(what_may_not_be_read_or_written_is_said_in_words)
+{
+	if (geteuid() != 0)
+		return; /* the other user owns what it may not do */
+	make_project();
+	sh("chown -R 65534:65534 p && %s", rights[_i].take_away);
+	if (rights[_i].words) {
+		ck_assert_int_ne(create_as_alien(), 0);
+		sh("grep \"%s\" words && test $(wc -l <words) = 1",
+		    rights[_i].words);
+		ck_assert(!exists("theirs/worktrees/" SESSION));
+	} else {
+		ck_assert_int_eq(create_as_alien(), 0);
+		sh("cd theirs/worktrees/" SESSION " && test -f a && "
+		    "test ! -e b && test ! -e dir && test ! -e f");
+	}
 }
 END_TEST
 
@@ -1212,6 +1300,8 @@ add_tests(TCase *t)
 	    record_is_read_only_when_it_is_whole_and_well_formed, 0,
 	    sizeof record_cases / sizeof *record_cases);
 	tcase_add_test(t, record_is_read_as_it_was_written);
+	tcase_add_loop_test(t, name_is_shown_as_text_that_leads_back_to_it, 0,
+	    sizeof names / sizeof *names);
 	tcase_add_test(t, git_project_gets_a_worktree_on_a_branch_of_its_own);
 	tcase_add_test(t, default_branch_is_where_the_copy_begins);
 	tcase_add_test(t, changes_are_told_against_the_base);
@@ -1219,6 +1309,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, committing_in_the_worktree_is_no_change);
 	tcase_add_test(t, plain_folder_is_copied);
 	tcase_add_test(t, repository_without_a_commit_is_copied);
+	tcase_add_test(t, folder_that_becomes_a_repository_stays_a_copy);
 	tcase_add_test(t, folder_within_another_repository_is_copied_by_itself);
 	tcase_add_test(t, bare_repository_works);
 	tcase_add_test(t, project_that_is_a_worktree_itself_works);
@@ -1261,6 +1352,8 @@ add_more_tests(TCase *t)
 	tcase_add_test(t, root_may_use_anybodys_project);
 	tcase_add_test(t, strangers_project_is_refused_in_words);
 	tcase_add_test(t, ordinary_user_can_do_all_of_it);
+	tcase_add_loop_test(t, what_may_not_be_read_or_written_is_said_in_words,
+	    0, sizeof rights / sizeof *rights);
 }
 
 /* The tests' own git reads no configuration of whoever runs them. */

@@ -248,6 +248,12 @@ set_reason(struct buf *said, int status, struct err *e)
 		else if (*line && !best && strncmp(line, "hint: ", 6) != 0)
 			best = line;
 	}
+	/* "unknown repository extension found:", and which in the next line */
+	if (best && rest && *best && best[strlen(best) - 1] == ':') {
+		rest += strspn(rest, " \t");
+		fail(e, "git: %s %.*s", best, (int)strcspn(rest, "\n"), rest);
+		return;
+	}
 	if (full)
 		fail(e, "the disk is full (git: %s)", best ? best : "");
 	else if (best)

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "workspace/helper.h"
+#include "workspace/name.h"
 #include "workspace/watch.h"
 
 /* A write through a mapping or a hard link escapes inotify: ask git anew. */
@@ -202,7 +203,7 @@ add_change(struct working_copy *wc, const struct record *r)
 	c->new_oid = or_null(r->field[2]);
 	c->old_mode = or_null(r->field[3]);
 	c->new_mode = or_null(r->field[4]);
-	c->path = repaired(r->field[5], strlen(r->field[5]));
+	c->path = name_show(r->field[5]);
 	c->diff = repaired(r->field[6], r->last_len);
 }
 
@@ -247,7 +248,11 @@ on_record(void *ctx, const struct record *r)
 		add_change(wc, r);
 		break;
 	case 'N':
-		log_debug(wc->label, "%s", r->field[0]);
+		/* what a new copy lacks is worth knowing */
+		if (wc->operation == MAKING)
+			log_info(wc->label, "%s", r->field[0]);
+		else
+			log_debug(wc->label, "%s", r->field[0]);
 		break;
 	default:
 		MUST(!"a record that record_next() does not know");

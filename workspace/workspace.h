@@ -74,8 +74,8 @@ bool working_copy_is_clean(struct working_copy *wc);
 
 /* One changed file, against the base commit. All borrowed for the callback. */
 struct file_change {
-	const char *path;       /* relative to the worktree, valid UTF-8 (bytes
-	                         * that are not are shown as U+FFFD) */
+	const char *path;       /* relative to the worktree, as name_show() has
+	                         * it (workspace/name.h) */
 	/*
 	 * 'c' created, 'e' edited, 'd' deleted: compared to the base.
 	 * '=' the file is as in the base again.
