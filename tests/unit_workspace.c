@@ -797,7 +797,11 @@ plant_config(const char *repository)
 	    at("hooks"), trap);
 	sh("cd '%s' && d=$(git rev-parse --absolute-git-dir) &&"
 	    "cp '%s'/hooks/* $d/hooks/ && echo '[core] fsmonitor = %s' "
-	    ">$d/more && git config include.path $d/more && mkdir -p $d/info "
+	    ">$d/more && git config include.path $d/more && "
+	    "git config includeIf.gitdir:/.path $d/more && "
+	    "git config includeIf.onbranch:**.path $d/more && "
+	    "git config extensions.worktreeConfig true && "
+	    "cp $d/more $d/config.worktree && mkdir -p $d/info "
 	    "&& echo '* filter=evil diff=evil' >$d/info/attributes",
 	    repository, here, trap);
 }
@@ -884,6 +888,9 @@ START_TEST(nothing_planted_in_the_worktree_is_run)
 	    "git add n && " GIT "commit -q -m n");
 	sh("cd w/ && echo '* filter=evil diff=evil' >.gitattributes");
 	plant_config("w/nested");
+	sh("git init -q side && mkdir w/linked && echo l >w/linked/l && "
+	    "echo gitdir: '%s' >w/linked/.git", at("side/.git"));
+	plant_config("side");
 	sh("rm w/.git && git init -q evil && echo gitdir: '%s' >w/.git",
 	    at("evil/.git"));
 	plant_config("evil");
@@ -895,6 +902,7 @@ START_TEST(nothing_planted_in_the_worktree_is_run)
 	expect("a", 'e', "+1");
 	ck_assert_ptr_null(change_of("nested/n"));
 	ck_assert_ptr_null(change_of("nested"));
+	ck_assert_ptr_null(change_of("linked/l"));
 	take_up_again("p");
 	expect_nothing_sprung("take up");
 	sh("rm w/.git && mkdir w/.git && cp -r evil/.git/. w/.git/");
@@ -906,6 +914,127 @@ START_TEST(nothing_planted_in_the_worktree_is_run)
 	working_copy_remove(wc, on_made, NULL);
 	wait_done();
 	expect_nothing_sprung("remove");
+}
+END_TEST
+
+/* What a git would take from the environment, were it handed on. */
+static void
+plant_environment(void)
+{
+	static const char *const commands[] = { "GIT_EXTERNAL_DIFF",
+		"GIT_SSH", "GIT_SSH_COMMAND", "GIT_PAGER", "PAGER",
+		"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_ASKPASS",
+		"SSH_ASKPASS", "GIT_PROXY_COMMAND" };
+	static const char *const places[] = { "GIT_DIR", "GIT_WORK_TREE",
+		"GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+		"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_INDEX_FILE",
+		"GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_NAMESPACE",
+		"GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_PREFIX" };
+
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		setenv(commands[i], at("trap"), 1);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		setenv(places[i], at("elsewhere"), 1);
+	setenv("GIT_CONFIG_COUNT", "1", 1);
+	setenv("GIT_CONFIG_KEY_0", "core.fsmonitor", 1);
+	setenv("GIT_CONFIG_VALUE_0", at("trap"), 1);
+	setenv("GIT_CONFIG_GLOBAL", at("home/.gitconfig"), 1);
+	setenv("GIT_CONFIG_SYSTEM", at("home/.gitconfig"), 1);
+	unsetenv("GIT_CONFIG_NOSYSTEM");
+	setenv("HOME", at("home"), 1);
+	setenv("XDG_CONFIG_HOME", at("home"), 1);
+	setenv("GIT_TRACE", at("sprung"), 1);
+	setenv("GIT_TRACE2_EVENT", at("sprung"), 1);
+}
+
+/* Each test has a process of its own, and so its own environment. */
+START_TEST(nothing_planted_in_the_environment_is_heeded)
+{
+	make_project();
+	make_trap();
+	sh("mkdir elsewhere home home/git && printf '[core]\nfsmonitor = %s\n"
+	    "hooksPath = %s\nexcludesFile = %s/all\n[filter \"evil\"]\n"
+	    "clean = %s\n' >home/.gitconfig && cp home/.gitconfig "
+	    "home/git/config && echo '*' | tee all home/git/ignore && "
+	    "echo '* filter=evil' >home/git/attributes", at("trap"),
+	    at("hooks"), here, at("trap"));
+	plant_environment();
+	expect_trap_works("env -u GIT_DIR git -C p status");
+	wc = new_copy(SESSION, "p", NULL);
+	make_of(wc);
+	ck_assert_str_eq(reason, "");
+	sh("ln -s '%s' w && echo 1 >>w/a && echo n >w/n",
+	    working_copy_path(wc));
+	take();
+	ck_assert_uint_eq(n_changes, 2);
+	expect("a", 'e', "+1");
+	expect("n", 'c', "+n");
+	expect_nothing_sprung("with an environment");
+	sh("test -z \"$(ls elsewhere)\"");
+}
+END_TEST
+
+START_TEST(planted_alternates_lead_nowhere)
+{
+	static const char *const alternates[] = { "/nonexistent/objects\n",
+		"../objects\n", "# a remark\n\n\"unclosed\n",
+		"/proc/self/root\n/dev\n" };
+
+	make_project();
+	make_trap();
+	make("p");
+	for (size_t i = 0; i < sizeof alternates / sizeof *alternates; i++) {
+		write_file("p/.git/objects/info/alternates", alternates[i]);
+		sh("echo %zu >>w/a", i);
+		take();
+		expect("a", 'e', "+0");
+	}
+	/* one with a repository around it that has traps */
+	sh("git init -q evil");
+	plant_config("evil");
+	sh("echo '%s' >p/.git/objects/info/alternates", at("evil/.git/objects"));
+	sh("rm -f sprung && echo more >>w/a");
+	take();
+	expect("a", 'e', "+more");
+	take_up_again("p");
+	expect_nothing_sprung("alternates");
+}
+END_TEST
+
+static const struct {
+	const char *plant, *mend;
+	bool in_project;
+} pipes[] = {
+	{ "mkfifo w/dir/.gitignore", "rm w/dir/.gitignore", false },
+	{ "mv p/.git/config c && mkfifo p/.git/config",
+	    "mv c p/.git/config", true },
+};
+
+START_TEST(git_that_waits_for_a_planted_pipe_is_ended)
+{
+	make_project();
+	if (!pipes[_i].in_project)
+		make("p");
+	sh("%s", pipes[_i].plant);
+	is_done = false;
+	if (pipes[_i].in_project) {
+		wc = new_copy(SESSION, "p", NULL);
+		working_copy_make(wc, on_made, NULL);
+	} else {
+		sh("echo 1 >>w/a");
+		working_copy_snapshot(wc, on_taken, NULL);
+	}
+	wait_done();
+	ck_assert_msg(strstr(reason, "Remove it") != NULL, "%s", reason);
+	/* nothing is lost by it */
+	sh("%s", pipes[_i].mend);
+	if (pipes[_i].in_project) {
+		make_of(wc);
+		ck_assert_str_eq(reason, "");
+	} else {
+		take();
+		expect("a", 'e', "+1");
+	}
 }
 END_TEST
 
@@ -1334,6 +1463,10 @@ add_more_tests(TCase *t)
 	tcase_add_loop_test(t,
 	    missing_objects_of_a_partial_clone_are_not_fetched, 0, 2);
 	tcase_add_test(t, nothing_planted_in_the_worktree_is_run);
+	tcase_add_test(t, nothing_planted_in_the_environment_is_heeded);
+	tcase_add_test(t, planted_alternates_lead_nowhere);
+	tcase_add_loop_test(t, git_that_waits_for_a_planted_pipe_is_ended, 0,
+	    sizeof pipes / sizeof *pipes);
 	tcase_add_test(t, submodule_with_planted_configuration_is_left_alone);
 	tcase_add_test(t, odd_names_and_kinds_of_files_do_no_harm);
 	tcase_add_test(t, unreadable_file_is_left_as_it_was);

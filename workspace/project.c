@@ -77,12 +77,13 @@ look_at_plain(const char *path, struct project *p, struct err *e)
 
 /* The commit that a name stands for, or NULL. */
 static char *
-resolve(const struct project *p, const char *prefix, const char *name)
+resolve(const struct project *p, const char *prefix, const char *name,
+    struct err *e)
 {
 	struct git g = { .folder = p->path };
 	char *what = xasprintf("%s%s^{commit}", prefix, name);
 	char *commit = git_line(&g, GIT_ARGS("rev-parse", "-q", "--verify",
-	    "--end-of-options", what), NULL, NULL);
+	    "--end-of-options", what), NULL, e);
 
 	free(what);
 	return commit;
@@ -91,9 +92,9 @@ resolve(const struct project *p, const char *prefix, const char *name)
 static char *
 branch_commit(const struct project *p, const char *branch)
 {
-	char *commit = resolve(p, "refs/heads/", branch);
+	char *commit = resolve(p, "refs/heads/", branch, NULL);
 
-	return commit ? commit : resolve(p, "", branch);
+	return commit ? commit : resolve(p, "", branch, NULL);
 }
 
 /*
@@ -107,10 +108,14 @@ look_at_head(const char *path, const char *branch, struct project *p,
 	struct git g = { .folder = p->path };
 	char *named = git_line(&g, GIT_ARGS("rev-parse", "-q", "--verify",
 	    "HEAD"), NULL, NULL);
+	bool is_named = named != NULL;
+	struct err why = { "" };
 
 	free(named);
-	p->head = resolve(p, "", "HEAD");
-	if (!p->head && named)
+	p->head = resolve(p, "", "HEAD", &why);
+	if (!p->head && *why.text)
+		return fail(e, "project %s: %.900s", path, why.text);
+	if (!p->head && is_named)
 		return fail(e, "project %s: the commit that its HEAD names "
 		    "cannot be read: look at it with git fsck", path);
 	if (!p->head && branch && *branch)
@@ -170,7 +175,7 @@ project_commit(const struct project *p, const char *branch, struct err *e)
 bool
 project_has(const struct project *p, const char *commit)
 {
-	char *found = resolve(p, "", commit);
+	char *found = resolve(p, "", commit, NULL);
 
 	free(found);
 	return found != NULL;
