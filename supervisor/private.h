@@ -257,7 +257,8 @@ void copy_record_changes(struct turn *t, bool is_its_end,
 /* supervisor/whose.c: whose a change is that the next tree shows */
 struct suspect {
 	struct list in_session;
-	struct chat *chat;          /* NULL: of an earlier life of hearthd */
+	struct chat *chat;          /* whose log has its changes; NULL: of an
+	                             * earlier life, the finder's has them */
 	int64_t turn;
 	char *agent;
 	bool is_late;               /* after that turn: what it does is no

@@ -197,7 +197,6 @@ START_TEST(turns_that_were_cut_off_together_are_all_named)
 }
 END_TEST
 
-/* From the state folder: the helper finds a folder where its file should be. */
 START_TEST(what_could_not_be_read_after_a_turn_is_still_its)
 {
 	start(NULL);

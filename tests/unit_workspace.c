@@ -334,6 +334,7 @@ static const struct {
 	{ NULL, "\"" }, { NULL, "\"\"" }, { NULL, "\"a" }, { NULL, "\"a\"b" },
 	{ NULL, "\"a\\\"" }, { NULL, "\"\\351" }, { NULL, "\"\\000\"" },
 	{ NULL, "\"\\451\"" }, { NULL, "\"\\39a\"" }, { NULL, "\"\\n\"" },
+	{ NULL, "\"plain\"" }, { NULL, "\"\\141\\351\"" },
 };
 
 START_TEST(name_is_shown_as_text_that_leads_back_to_it)

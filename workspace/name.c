@@ -7,6 +7,7 @@
 #include "workspace/name.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -66,6 +67,7 @@ name_read(const char *shown)
 {
 	struct buf out = { 0 };
 	const char *p = shown + 1;
+	char *name, *again;
 
 	if (*shown != '"')
 		return xstrdup(shown);
@@ -80,9 +82,12 @@ name_read(const char *shown)
 			break;
 		p += n;
 	}
-	if (strcmp(p, "\"") != 0 || out.len == 0) {
-		buf_free(&out);
-		return NULL;
+	name = buf_take(&out);
+	again = name_show(name);
+	if (strcmp(again, shown) != 0) {
+		free(name);
+		name = NULL;
 	}
-	return buf_take(&out);
+	free(again);
+	return name;
 }

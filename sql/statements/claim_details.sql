@@ -27,10 +27,12 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 		where i.session_id = t.session_id and i.status = 'interrupted'
 			and i.end_reason is null
 			and not exists (select from hearth.chats k
-				join hearth.turns n on n.chat_id = k.id and n.id > i.id
-				where k.session_id = t.session_id
-					and n.started_at > i.ended_at and n.id <> t.id))
-		as unread
+				cross join lateral (select from hearth.turns n
+					where n.chat_id = k.id and n.id > i.id
+						and n.id <> t.id
+						and n.started_at > i.ended_at
+					order by n.id limit 1) later
+				where k.session_id = t.session_id)) as unread
 from hearth.turns t
 	join hearth.chats c on c.id = t.chat_id
 	join hearth.sessions s on s.id = t.session_id
