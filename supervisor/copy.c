@@ -75,17 +75,11 @@ wake_others(struct session *s)
 }
 
 void
-copy_record_changes(struct turn *t, bool is_its_end,
-    const struct file_change *changes, size_t n)
+copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
+    const char *other_turns, const struct file_change *changes, size_t n)
 {
-	char *others;
-	const struct suspect *by = whose(t->session, is_its_end ? t : NULL,
-	    &others);
-	struct chat_log *log = by && by->chat ? by->chat->log : t->chat->log;
-
 	for (size_t i = 0; i < n; i++)
-		record_change(log, by && !by->is_late ? by->turn : 0,
-		    by ? by->agent : NULL, &(struct change_row){
+		record_change(chat->log, turn, agent, &(struct change_row){
 			.path = changes[i].path,
 			.operation = changes[i].operation,
 			.diff = changes[i].diff,
@@ -93,9 +87,8 @@ copy_record_changes(struct turn *t, bool is_its_end,
 			.new_oid = changes[i].new_oid,
 			.old_mode = changes[i].old_mode,
 			.new_mode = changes[i].new_mode,
-			.other_turns = others,
+			.other_turns = other_turns,
 		});
-	free(others);
 }
 
 /* ---- made */
@@ -178,7 +171,7 @@ on_tree_before(void *ctx, const struct err *e,
 	} else {
 		t->is_tree_taken = true;
 		record_begin(s->sup->recorder);
-		copy_record_changes(t, false, changes, n);
+		whose_record(s, t->chat, NULL, changes, n);
 		record_end(s->sup->recorder);
 		whose_told(s, NULL);
 		turn_advance(t);

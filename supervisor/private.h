@@ -250,9 +250,10 @@ bool copy_tree_before(struct turn *t);
 /* Takes the tree if the turn may have changed something; then turn_finish().
  */
 void copy_tree_after(struct turn *t);
-/* What a tree shows that was taken for t: at its end, or before it began. */
-void copy_record_changes(struct turn *t, bool is_its_end,
-    const struct file_change *changes, size_t n);
+/* turn 0: nobody's turn; agent NULL: a person did it; other_turns: "{7,9}",
+ * whose it may be, too, or NULL. */
+void copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
+    const char *other_turns, const struct file_change *changes, size_t n);
 
 /* supervisor/whose.c: whose a change is that the next tree shows */
 struct suspect {
@@ -269,11 +270,11 @@ void whose_add(struct session *s, struct chat *chat, int64_t turn,
     const char *agent, bool is_late);
 /* The turns that a crash cut off, as struct claimed_turn has them. */
 void whose_recall(struct session *s, const char *unread);
-/* Who did it: the turn whose end found it, else who came first; NULL: nobody
- * but a person. others: "{7,9}", who else it may have been, or NULL; freed by
- * the caller. */
-const struct suspect *whose(struct session *s, const struct turn *ending,
-    char **others);
+/* What a tree shows, in the name of ending (the turn whose end found it, or
+ * NULL), else of who came first. finder: the chat that the tree was taken for,
+ * which has what nobody did but a person. */
+void whose_record(struct session *s, struct chat *finder,
+    const struct turn *ending, const struct file_change *changes, size_t n);
 /* A tree has told what they did; who is still at work stays, but for ending
  * (NULL: none). */
 void whose_told(struct session *s, const struct turn *ending);

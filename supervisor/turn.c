@@ -541,7 +541,7 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 	if (seat && has_code(t, "auth_required"))
 		seat_stop(seat, "it needs a login, which it reads at its start");
 	record_begin(r);
-	copy_record_changes(t, true, changes, n);
+	whose_record(t->session, t->chat, t, changes, n);
 	record_turn_end(t->chat->log, t->id, t->agent, &end);
 	record_end(r);
 	t->chat->last_turn = t->id;

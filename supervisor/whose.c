@@ -12,7 +12,6 @@
  *
  * Must never know: how a tree is taken. Read on in supervisor/copy.c.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,10 +75,10 @@ first_of(struct session *s, const struct turn *ending)
 	return first;
 }
 
-const struct suspect *
-whose(struct session *s, const struct turn *ending, char **others)
+/* "{7,9}": all but one, or NULL; the caller frees it. */
+static char *
+others_than(struct session *s, const struct suspect *by)
 {
-	const struct suspect *by = first_of(s, ending);
 	struct buf list = { 0 };
 
 	LIST_EACH(pos, tmp, &s->suspects) {
@@ -91,10 +90,23 @@ whose(struct session *s, const struct turn *ending, char **others)
 			buf_printf(&list, "%c%lld", list.len ? ',' : '{',
 			    (long long)x->turn);
 	}
-	if (list.len)
-		buf_addc(&list, '}');
-	*others = list.len ? buf_take(&list) : NULL;
-	return by;
+	if (list.len == 0)
+		return NULL;
+	buf_addc(&list, '}');
+	return buf_take(&list);
+}
+
+void
+whose_record(struct session *s, struct chat *finder,
+    const struct turn *ending, const struct file_change *changes, size_t n)
+{
+	const struct suspect *by = first_of(s, ending);
+	char *others = others_than(s, by);
+
+	copy_record_changes(by && by->chat ? by->chat : finder,
+	    by && !by->is_late ? by->turn : 0, by ? by->agent : NULL, others,
+	    changes, n);
+	free(others);
 }
 
 static void

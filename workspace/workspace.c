@@ -48,6 +48,7 @@ struct working_copy {
 	int64_t tree_began;      /* when it was about to be taken */
 	bool is_fresh;           /* tree is what was there then */
 	struct watch *watch;
+	bool is_unwatched;       /* in part, and the log says so */
 
 	enum operation operation;
 	struct helper *helper;
@@ -232,9 +233,10 @@ on_record(void *ctx, const struct record *r)
 		break;
 	case 'D':
 		watch_end(wc->watch, r->field[0][0] == '1');
-		if (r->field[0][0] != '1')
+		if (r->field[0][0] != '1' && !wc->is_unwatched)
 			log_info(wc->label, "not watched as a whole, so git "
 			    "decides what changed: %s", r->field[1]);
+		wc->is_unwatched = r->field[0][0] != '1';
 		break;
 	case 'T':
 		/* A copy taken up again: the tree before is still to be
