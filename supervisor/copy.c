@@ -2,8 +2,8 @@
 /*
  * The session's working copy in the life of a turn: made before the first,
  * read before a turn when somebody may have changed it, read after a turn when
- * the turn may have. One operation at a time; turns that want one meanwhile
- * are looked at again when it is over.
+ * the turn may have. One operation at a time; turns and tasks that want one
+ * meanwhile are looked at again when it is over.
  *
  * Whose the changes are that a tree shows is supervisor/whose.c's to say.
  */
@@ -57,10 +57,10 @@ end_work(struct session *s)
 	return NULL;
 }
 
-/* Others may have waited for the working copy. */
-static void
-wake_others(struct session *s)
+void
+copy_wake(struct session *s)
 {
+	task_advance(s);
 	warm_advance_all(s);
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
@@ -74,21 +74,30 @@ wake_others(struct session *s)
 	}
 }
 
+struct change_row
+copy_change_row(const struct file_change *change)
+{
+	return (struct change_row){
+		.path = change->path,
+		.operation = change->operation,
+		.diff = change->diff,
+		.old_oid = change->old_oid,
+		.new_oid = change->new_oid,
+		.old_mode = change->old_mode,
+		.new_mode = change->new_mode,
+	};
+}
+
 void
 copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
     const char *other_turns, const struct file_change *changes, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		record_change(chat->log, turn, agent, &(struct change_row){
-			.path = changes[i].path,
-			.operation = changes[i].operation,
-			.diff = changes[i].diff,
-			.old_oid = changes[i].old_oid,
-			.new_oid = changes[i].new_oid,
-			.old_mode = changes[i].old_mode,
-			.new_mode = changes[i].new_mode,
-			.other_turns = other_turns,
-		});
+	for (size_t i = 0; i < n; i++) {
+		struct change_row row = copy_change_row(&changes[i]);
+
+		row.other_turns = other_turns;
+		record_change(chat->log, turn, agent, &row);
+	}
 }
 
 /* ---- made */
@@ -110,32 +119,35 @@ on_made(void *ctx, const struct err *e)
 		turn_fail(t, "workspace_failed", e->text);
 	} else if (e) {
 		warm_settle(s, NULL, NULL, "workspace_failed", e->text);
+		task_drop_all(s, "workspace_failed", e->text);
 	} else {
 		/* a copy taken up again is not clean: what was done in it
 		 * meanwhile is a person's */
 		s->is_copy_made = true;
-		record_worktree(s->copy_chat->log, working_copy_path(s->copy),
+		record_worktree(s->log, working_copy_path(s->copy),
 		    working_copy_branch(s->copy), working_copy_base(s->copy));
 		if (t)
 			turn_advance(t);
 	}
-	wake_others(s);
+	copy_wake(s);
 	session_tidy(s);
 }
 
-bool
-copy_is_ready_for(struct chat *chat)
+void
+copy_make(struct session *s)
 {
-	struct session *s = chat->session;
+	s->copy_work = COPY_MAKING;
+	working_copy_make(s->copy, on_made, s);
+}
 
+bool
+copy_is_ready_for(struct session *s)
+{
 	MUST(s->copy != NULL);
 	if (s->is_copy_made)
 		return true;
-	if (s->copy_work != COPY_IDLE)
-		return false;
-	s->copy_work = COPY_MAKING;
-	s->copy_chat = chat;
-	working_copy_make(s->copy, on_made, s);
+	if (s->copy_work == COPY_IDLE)
+		copy_make(s);
 	return false;
 }
 
@@ -150,12 +162,18 @@ copy_is_ready(struct turn *t)
 	if (s->copy_work != COPY_IDLE)
 		return false;
 	begin_work(t, COPY_MAKING);
-	s->copy_chat = t->chat;
 	working_copy_make(s->copy, on_made, s);
 	return false;
 }
 
 /* ---- read before */
+
+bool
+copy_is_clean(struct session *s)
+{
+	return s->is_copy_made && s->copy_work == COPY_IDLE &&
+	    list_empty(&s->tasks) && working_copy_is_clean(s->copy);
+}
 
 static void
 on_tree_before(void *ctx, const struct err *e,
@@ -176,7 +194,7 @@ on_tree_before(void *ctx, const struct err *e,
 		whose_told(s, NULL);
 		turn_advance(t);
 	}
-	wake_others(s);
+	copy_wake(s);
 }
 
 bool
@@ -186,7 +204,9 @@ copy_tree_before(struct turn *t)
 
 	if (t->is_tree_taken)
 		return true;
-	if (s->copy_work != COPY_IDLE)
+	/* what was asked for before it is done before it */
+	task_advance(s);
+	if (s->copy_work != COPY_IDLE || !list_empty(&s->tasks))
 		return false;
 	if (working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
@@ -216,7 +236,7 @@ on_tree_after(void *ctx, const struct err *e,
 	turn_finish(t, e ? NULL : changes, e ? 0 : n);
 	if (!e)
 		whose_told(s, t);
-	wake_others(s);
+	copy_wake(s);
 	session_tidy(s);
 }
 

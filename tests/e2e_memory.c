@@ -108,6 +108,43 @@ START_TEST(one_whose_grandchildren_work_stays_though_it_is_the_oldest)
 }
 END_TEST
 
+START_TEST(one_whose_grandchildren_work_makes_no_room)
+{
+	const char *other, *third;
+
+	start("max_agents=2", NULL);
+	other = new_chat(session_of(chat));
+	third = new_chat(session_of(chat));
+	complete(chat, "fake", BUSY);
+	complete(other, "fake", "say x");
+	/* it has worked since its turn, as two samples show */
+	wait_value("true", LIMIT, "select (clock_timestamp() - ended_at > "
+	    "interval '7 s')::text from hearth.turns order by id desc limit 1");
+	complete(third, "fake", "say y");
+	check_value("evicted: max_agents reached", REASON, other);
+	check_value("idle", "select status from hearth.pool "
+	    "where chat_id = '%s'", chat);
+}
+END_TEST
+
+START_TEST(one_whose_updates_flow_makes_room_when_they_end)
+{
+	const char *other;
+	int64_t turn;
+
+	start("max_agents=1", NULL);
+	other = new_chat(session_of(chat));
+	turn = complete(chat, "fake", "say x;stop;say 1;sleep 500;say 2;"
+	    "sleep 500;say 3;sleep 500;say 4");
+	wait_value("true", LIMIT, "select (count(*) > 2)::text from "
+	    "hearth.events where kind = 'text'");
+	complete(other, "fake", "say y");
+	check_value("evicted: max_agents reached", REASON, chat);
+	/* not before all of it was said */
+	ck_assert_str_eq(text_of(turn), "x1234");
+}
+END_TEST
+
 START_TEST(one_whose_grandchildren_work_is_not_retired)
 {
 	const char *other;
@@ -264,6 +301,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, one_that_has_a_turn_stays_though_it_is_the_oldest);
 	tcase_add_test(tc,
 	    one_whose_grandchildren_work_stays_though_it_is_the_oldest);
+	tcase_add_test(tc, one_whose_grandchildren_work_makes_no_room);
+	tcase_add_test(tc, one_whose_updates_flow_makes_room_when_they_end);
 	tcase_add_test(tc, one_whose_grandchildren_work_is_not_retired);
 	tcase_add_test(tc,
 	    when_all_are_at_work_none_is_stopped_and_one_line_says_so);

@@ -227,6 +227,13 @@ START_TEST(names_that_are_no_text_are_told_apart)
 	    "string_agg(translate(file_path, E'\\n', '|'), ' ' "
 	    "order by file_path collate \"C\") from hearth.pending_changes "
 	    "where status = 'pending'");
+	/* and lead back to the files */
+	sql("select hearth.accept_changes('%s')", session_of(chat));
+	wait_value("applied 5", LIMIT, "select min(status) || ' ' || count(*) "
+	    "from hearth.pending_changes having count(distinct status) = 1");
+	shell("cd %s && grep -q 1 \"$(printf 'caf\\351')\" && "
+	    "grep -q 2 \"$(printf 'caf\\350')\" && grep -q 3 '\"q\"' && "
+	    "grep -q 4 \"$(printf 'a\\nb')\" && grep -q 5 ./-x", project);
 }
 END_TEST
 

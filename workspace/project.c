@@ -157,6 +157,16 @@ project_look(const char *path, const char *branch, struct project *p,
 	return look_at_head(path, branch, p, e);
 }
 
+void
+project_free(struct project *p)
+{
+	free(p->path);
+	free(p->objects);
+	free(p->format);
+	free(p->head);
+	*p = (struct project){ 0 };
+}
+
 char *
 project_commit(const struct project *p, const char *branch, struct err *e)
 {

@@ -27,6 +27,7 @@ struct project {
  * by its path. */
 int project_look(const char *path, const char *branch, struct project *p,
     struct err *e);
+void project_free(struct project *p); /* also after a failed look */
 /* The commit that branch (NULL: head) stands for; freed by the caller. Errors
  * speak of "it". */
 char *project_commit(const struct project *p, const char *branch,
