@@ -122,7 +122,7 @@ on_made(void *ctx, const struct err *e)
 		task_drop_all(s, "workspace_failed", e->text);
 	} else {
 		/* a copy taken up again is not clean: what was done in it
-		 * meanwhile is a person's */
+		 * meanwhile is told with the next tree */
 		s->is_copy_made = true;
 		record_worktree(s->log, working_copy_path(s->copy),
 		    working_copy_branch(s->copy), working_copy_base(s->copy));
