@@ -231,6 +231,29 @@ START_TEST(an_agent_that_goes_on_beside_another_is_named_too)
 }
 END_TEST
 
+START_TEST(what_is_left_of_a_change_names_the_same_turns)
+{
+	prepare();
+	shell("cd %s && seq 30 >long && git add long && git -c user.name=T "
+	    "-c user.email=t@localhost commit -qm long", project);
+	start_pair();
+	a = submit(chat, "fake", "say begun;" GATE("a"), folder);
+	wait_text(a, "begun");
+	b = complete(other_chat, "other", "run sed -i -e 's/^2$/two/' "
+	    "-e 's/^29$/x/' long");
+	open_gate("a");
+	wait_turn(a, "completed", LIMIT);
+	check_whose("long", "other b or a");
+	sql("select hearth.accept_hunks(id, array[1]) from "
+	    "hearth.pending_changes where status = 'pending'");
+	wait_value("applied pending", LIMIT, "select string_agg(status, ' ' "
+	    "order by status) from hearth.pending_changes");
+	check_whose("long", "other b or a");
+	check_has(value("select diff from hearth.pending_changes "
+	    "where status = 'pending'"), "+x");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -244,6 +267,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, turns_that_were_cut_off_together_are_all_named);
 	tcase_add_test(tc, what_could_not_be_read_after_a_turn_is_still_its);
 	tcase_add_test(tc, an_agent_that_goes_on_beside_another_is_named_too);
+	tcase_add_test(tc, what_is_left_of_a_change_names_the_same_turns);
 }
 
 int
