@@ -291,7 +291,7 @@ int
 away_put(const struct make *m, char **commit, struct err *e)
 {
 	struct copy c = { 0 };
-	struct project p;
+	struct project p, view;
 	struct err why;
 	int rc;
 
@@ -299,12 +299,16 @@ away_put(const struct make *m, char **commit, struct err *e)
 	if (!place_is_own(&m->place))
 		return fail(e, "%s is not below hearthd's folder of worktrees: "
 		    "not removed", m->place.worktree);
-	rc = project_look(m->project, &p, e);
+	rc = project_look(m->project, m->branch, &p, e);
 	/* never completed: nobody has worked in it */
-	if (rc == 0 && !make_recall(m, &c))
+	if (rc == 0 && !make_recall(m, &c)) {
 		rc = away_clear(m, e);
-	else if (rc == 0 && put_known(m, &p, &c, commit, &why) < 0)
-		rc = fail(e, "project %s: %.900s", m->project, why.text);
+	} else if (rc == 0) {
+		view = make_view(&p, &c);
+		if (put_known(m, &view, &c, commit, &why) < 0)
+			rc = fail(e, "project %s: %.900s", m->project,
+			    why.text);
+	}
 	copy_free(&c);
 	project_free(&p);
 	return rc;
@@ -346,17 +350,19 @@ int
 away_erase(const struct make *m, struct err *e)
 {
 	struct copy c = { 0 };
-	struct project p;
+	struct project p, view;
 
 	if (!place_is_own(&m->place))
 		return fail(e, "%s is not below hearthd's folder of worktrees: "
 		    "not removed", m->place.worktree);
 	if (away_clear(m, e) < 0)
 		return -1;
-	make_recall(m, &c);
 	/* A project that is gone has nothing left to be tidied. */
-	if (project_look(m->project, &p, NULL) == 0)
-		erase_git(m, &p, &c);
+	if (project_look(m->project, m->branch, &p, NULL) == 0 &&
+	    make_recall(m, &c)) {
+		view = make_view(&p, &c);
+		erase_git(m, &view, &c);
+	}
 	project_free(&p);
 	copy_free(&c);
 	unlink(m->place.restoring_file);

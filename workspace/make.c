@@ -141,6 +141,8 @@ static int
 add_worktree(const struct make *m, const struct project *p, const char *how,
     const char *branch, const char *commit, struct err *e)
 {
+	if (project_is_writable(p, e) < 0)
+		return -1;
 	if (!how)
 		return change_list(m, p, GIT_ARGS("worktree", "add", "-f",
 		    "-f", "--no-checkout", m->place.worktree, branch), e);
@@ -269,6 +271,15 @@ make_anew(const struct make *m, const struct project *p, struct copy *c,
 	    make_folder_copy(m, p, c, e);
 }
 
+struct project
+make_view(const struct project *p, const struct copy *c)
+{
+	struct project view = *p;
+
+	view.is_git = p->is_git && (c->branch || project_has(p, c->base));
+	return view;
+}
+
 /* *start, which the caller frees, is what is checked out. */
 static int
 restore_worktree(const struct make *m, const struct project *p,
@@ -311,18 +322,19 @@ static int
 restore(const struct make *m, const struct project *p, struct copy *c,
     struct err *e)
 {
+	struct project view = make_view(p, c);
 	char *saved, *start = NULL;
 	int rc = place_write(m->place.restoring_file, GIT_ARGS(c->base), e);
 
 	if (rc < 0 || away_clear(m, e) < 0)
 		return -1;
-	saved = away_find(m, p);
-	rc = restore_files(m, p, c, saved, &start, e);
+	saved = away_find(m, &view);
+	rc = restore_files(m, &view, c, saved, &start, e);
 	if (rc == 0 && unlink(m->place.restoring_file) < 0)
 		rc = fail(e, "cannot remove %s: %s", m->place.restoring_file,
 		    strerror(errno));
 	if (rc == 0 && saved)
-		away_forget(m, p, saved, start);
+		away_forget(m, &view, saved, start);
 	free(saved);
 	free(start);
 	return rc;
@@ -398,7 +410,7 @@ make_copy(const struct make *m, struct copy *c, struct err *e)
 	struct project p;
 	int rc;
 
-	rc = project_look(m->project, &p, e);
+	rc = project_look(m->project, m->branch, &p, e);
 	if (rc == 0)
 		rc = make_with(m, &p, is_known, c, e);
 	project_free(&p);
@@ -431,7 +443,8 @@ make_remove(const struct make *m, struct err *e)
 	if (away_clear(m, e) < 0)
 		return -1;
 	/* A project that is gone has nothing left to be tidied. */
-	if (project_look(m->project, &p, NULL) == 0 && p.is_git && c.branch) {
+	if (project_look(m->project, m->branch, &p, NULL) == 0 && p.is_git &&
+	    c.branch) {
 		make_unregister(m, &p);
 		make_drop_branch(&p, &c, false);
 	}

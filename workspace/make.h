@@ -11,8 +11,7 @@
 
 #include "base/err.h"
 #include "workspace/place.h"
-
-struct project;
+#include "workspace/project.h"
 
 struct make {
 	struct place place;
@@ -43,6 +42,9 @@ int make_remove(const struct make *m, struct err *e);
 
 /* What is known of it; false when it was never completed. */
 bool make_recall(const struct make *m, struct copy *c);
+/* The project as the copy sees it, borrowing from p: what began without a
+ * commit stays a folder, whatever came later. */
+struct project make_view(const struct project *p, const struct copy *c);
 /* The project forgets a worktree whose folder is gone, if it knows it at all. */
 void make_unregister(const struct make *m, const struct project *p);
 /* Its branch goes, if there are no commits on it or these do not count; not one

@@ -136,7 +136,8 @@ static void
 say_of(const struct make *m, const struct project *p, const struct copy *c,
     bool is_fresh)
 {
-	char *head = p->is_git ? away_head(m, p) : NULL;
+	struct project view = make_view(p, c);
+	char *head = view.is_git ? away_head(m, p) : NULL;
 	char *behind = NULL, *ahead = NULL;
 	char *tree = tree_now(m, is_fresh, c->base);
 	char *changed = count_changes(m, head ? head : c->base, tree);
@@ -159,7 +160,7 @@ measure_say(const struct make *m, bool is_fresh, struct err *e)
 {
 	struct copy c = { 0 };
 	struct project p;
-	int rc = project_look(m->project, &p, e);
+	int rc = project_look(m->project, m->branch, &p, e);
 
 	if (rc == 0 && !make_recall(m, &c))
 		rc = fail(e, "there is no copy");
