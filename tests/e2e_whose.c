@@ -82,7 +82,7 @@ START_TEST(turns_side_by_side_are_both_named)
 	    "select string_agg(concat_ws('/', file_path, agent, "
 	    "coalesce(or_agents, '-')), ' ' order by file_path) "
 	    "from hearth.files_changed");
-	check_value("fake, other", "select changed_by "
+	check_value("changes from fake, other", "select changed_by "
 	    "from hearth.pending_review");
 	/* the event of a change is in the chat of the turn that it names */
 	check_value("0", "select count(*) from hearth.events e join "
