@@ -86,11 +86,14 @@ limits_configure(struct limits *l, int64_t max_memory)
 }
 
 void
-limits_enter(struct limits *l, struct limits_tree *t)
+limits_enter(struct limits *l, struct limits_tree *t, bool goes_first)
 {
 	*t = (struct limits_tree){ .serial = ++l->last_serial, .pss_kb = -1,
-		.told_kb = -1 };
-	list_append(&l->trees, &t->in_use_order);
+		.told_kb = -1, .goes_first = goes_first };
+	if (goes_first)
+		list_prepend(&l->trees, &t->in_use_order);
+	else
+		list_append(&l->trees, &t->in_use_order);
 	if (!memory_is_busy(l->memory) && (!ev_is_active(&l->timer) ||
 	    ev_timer_remaining(l->loop, &l->timer) > SOON_SECONDS))
 		next_round(l, SOON_SECONDS);
@@ -225,7 +228,7 @@ on_tree(void *ctx, int64_t serial, const struct footprint *f)
 static bool
 may_leave(const struct limits *l, const struct limits_tree *t)
 {
-	return t->is_quiet && l->cb.may_leave(l->ctx, t);
+	return (t->is_quiet || t->goes_first) && l->cb.may_leave(l->ctx, t);
 }
 
 /* In kB, of those that have been sampled. */
@@ -242,6 +245,12 @@ sum_of(const struct limits *l)
 			sum += t->pss_kb;
 	}
 	return sum;
+}
+
+bool
+limits_have_room(const struct limits *l, int64_t kb)
+{
+	return l->max_kb == 0 || sum_of(l) + kb <= l->max_kb;
 }
 
 static struct limits_tree *

@@ -6,10 +6,10 @@
  * Every few seconds all trees are sampled (pool/memory.h). If their sum is
  * above max_memory, the least recently used one that may leave is sampled once
  * more, alone, and stopped if it still may; then all are sampled again, until
- * the sum fits. One that works never leaves: the pool says so (a prompt, a
- * turn that is meant for it, terminals, output a moment ago), or its
- * processes have used the processor between the last two samples. If none may
- * leave, that is logged once, until the sum has fit again.
+ * the sum fits. One that works never leaves, unless it is one that goes first:
+ * the pool says so (a prompt, a turn that is meant for it, terminals, output a
+ * moment ago), or its processes have used the processor between the last two
+ * samples. If none may leave, that is logged once, until the sum has fit again.
  *
  * A tree is part of a seat; the pool enters it, says when it is used, and
  * takes it out.
@@ -39,6 +39,7 @@ struct limits_tree {
 	int64_t pss_kb;           /* as last sampled; -1: not yet */
 	int64_t cpu_ms;
 	int64_t sampled_at;       /* clock_ms() */
+	bool goes_first;          /* whatever it does */
 	bool is_quiet;            /* hardly any processor time between the
 	                           * last two samples */
 	int64_t worked_at;        /* when it was seen not to be; 0: never */
@@ -62,7 +63,11 @@ struct limits *limits_new(struct ev_loop *loop,
     const struct limits_callbacks *cb, void *ctx);
 /* Bytes; 0: no limit, but what they take is told nevertheless. */
 void limits_configure(struct limits *l, int64_t max_memory);
-void limits_enter(struct limits *l, struct limits_tree *t);
+/* goes_first: before all that are there, even while it works. */
+void limits_enter(struct limits *l, struct limits_tree *t, bool goes_first);
+/* Whether the trees, as far as they have been sampled, and so many kB more fit
+ * into max_memory. */
+bool limits_have_room(const struct limits *l, int64_t kb);
 /* It was used: it goes last. */
 void limits_used(struct limits *l, struct limits_tree *t);
 /* Nothing when it has left. */

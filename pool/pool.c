@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Seats by session: a bucket of the map is the list of a session's live
- * seats, so that finding one and listing a session's cost the same few steps.
+ * Seats by session ("": the spares): a bucket of the map is the list of a
+ * session's live seats, so that finding one and listing a session's cost the
+ * same few steps.
  * Seats whose child has ended wait in `ending` until nothing of it is left.
  */
 #include "pool/pool.h"
@@ -20,7 +21,8 @@
 
 struct seat {
 	struct list in_session;   /* bucket.seats, or ending */
-	struct list in_use_order; /* pool.by_use: least recently used first */
+	struct list in_use_order; /* pool.by_use: spares, then least recently
+	                            * used first */
 	struct pool *pool;
 	struct bucket *bucket;    /* NULL once the child has ended */
 	struct worker *worker;    /* owned */
@@ -30,6 +32,7 @@ struct seat {
 	int64_t last_used;        /* on base/clock */
 	char *lost_reason;        /* until the first prompt */
 	bool had_prompt;
+	bool is_for_turn;         /* it was started, or claimed, for a turn */
 	bool is_held;             /* a turn is meant for it */
 	bool has_failed;
 	bool is_paused;           /* its chat is */
@@ -57,7 +60,7 @@ struct pool {
 	void *ctx;
 	struct map sessions;      /* uuid -> struct bucket */
 	struct map crashes;       /* chat/agent -> struct crashes */
-	struct list by_use;
+	struct list by_use;       /* in the order in which they are evicted */
 	struct list ending;
 	struct ev_timer idle_timer;
 	int64_t next_serial;
@@ -184,6 +187,8 @@ pool_count(const struct pool *p)
 
 		if (!is_live(s))
 			n.ending++;
+		else if (seat_is_spare(s))
+			n.spare++;
 		else if (seat_is_ready(s))
 			n.idle++;
 		else if (seat_has_prompt(s))
@@ -217,8 +222,11 @@ enter_bucket(struct seat *s)
 	}
 	s->bucket = b;
 	list_append(&b->seats, &s->in_session);
-	list_append(&s->pool->by_use, &s->in_use_order);
-	limits_enter(s->pool->limits, &s->tree);
+	if (seat_is_spare(s))
+		list_prepend(&s->pool->by_use, &s->in_use_order);
+	else
+		list_append(&s->pool->by_use, &s->in_use_order);
+	limits_enter(s->pool->limits, &s->tree, seat_is_spare(s));
 	s->pool->live++;
 }
 
@@ -263,14 +271,21 @@ is_idle(const struct seat *s)
 	    !worker_has_terminals(s->worker);
 }
 
-/* The idle one that was used least recently. */
+/* A spare may go whatever it does. */
+static bool
+may_go(const struct seat *s)
+{
+	return seat_is_spare(s) ? is_live(s) : is_idle(s);
+}
+
+/* A spare, else the idle one that was used least recently. */
 static struct seat *
 evictable(const struct pool *p)
 {
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (is_idle(s))
+		if (may_go(s))
 			return s;
 	}
 	return NULL;
@@ -280,6 +295,12 @@ bool
 pool_has_room(const struct pool *p)
 {
 	return p->live < p->cfg.max_agents || evictable(p);
+}
+
+bool
+pool_has_spare_room(const struct pool *p, int64_t kb)
+{
+	return p->live < p->cfg.max_agents && limits_have_room(p->limits, kb);
 }
 
 static int
@@ -308,22 +329,33 @@ permission_mode_of(const char *word)
 	return PERMISSION_ASK;
 }
 
+/* Whose its worker is; name is the caller's to free. */
+static char *
+fill_place(struct worker_spec *w, const struct seat_spec *spec)
+{
+	char *name = xasprintf("%.8s/%s", *spec->chat ? spec->chat : "spare",
+	    spec->agent);
+
+	w->name = name;
+	w->cwd = spec->cwd;
+	w->known_session = spec->known_session;
+	w->may_replace = spec->may_replace;
+	w->wanted = spec->wanted;
+	w->scope = (struct permission_scope){ spec->tenant, spec->agent,
+		spec->project_id };
+	return name;
+}
+
 static int
 start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
     struct err *e)
 {
-	char **env = child_environment();
-	char *name = xasprintf("%.8s/%s", spec->chat, spec->agent);
+	char **env = child_environment(), *name;
 	struct worker_spec w = {
 		.serial = ++p->next_serial,
-		.name = name,
 		.argv = spec->argv,
-		.cwd = spec->cwd,
 		.client_capabilities = spec->client_capabilities,
 		.mcp_servers = spec->mcp_servers,
-		.known_session = spec->known_session,
-		.may_replace = spec->may_replace,
-		.wanted = spec->wanted,
 		.permission_mode = permission_mode_of(spec->permission_mode),
 		.start_timeout = p->cfg.start_timeout,
 		.turn_timeout = p->cfg.turn_timeout,
@@ -331,10 +363,11 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.launcher_words = spec->launcher_words,
 		.silence_timeout = p->cfg.silence_timeout,
 		.rules = p->rules,
-		.scope = { spec->tenant, spec->agent, spec->project_id },
+		.is_spare = seat_is_spare(s),
 	};
 	int rc;
 
+	name = fill_place(&w, spec);
 	for (char *const *entry = spec->env; entry && *entry; entry++)
 		child_setenv(&env, *entry);
 	w.envp = env;
@@ -344,30 +377,79 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 	return rc;
 }
 
+/* It is in no bucket, and then in that of the spec's session. */
+static void
+take_place(struct seat *s, const struct seat_spec *spec)
+{
+	free(s->session);
+	free(s->chat);
+	s->session = xstrdup(spec->session);
+	s->chat = xstrdup(spec->chat);
+	s->is_for_turn = strcmp(spec->origin, "cold") == 0;
+	s->is_paused = spec->is_paused;
+	s->idle_timeout = spec->idle_timeout;
+	s->last_used = clock_ms();
+	enter_bucket(s);
+}
+
 struct seat *
 pool_start(struct pool *p, const struct seat_spec *spec, struct err *e)
 {
 	struct seat *s;
 
-	MUST(!pool_find(p, spec->session, spec->chat, spec->agent));
+	MUST(!*spec->chat ||
+	    !pool_find(p, spec->session, spec->chat, spec->agent));
+	MUST(*spec->chat || p->live < p->cfg.max_agents);
 	if (make_room(p, e) != 0)
 		return NULL;
 	s = xcalloc(1, sizeof *s);
 	s->pool = p;
-	s->session = xstrdup(spec->session);
-	s->chat = xstrdup(spec->chat);
 	s->agent = xstrdup(spec->agent);
 	s->config_hash = xstrdup(spec->config_hash);
 	s->execution = spec->execution;
 	s->origin = spec->origin;
-	s->idle_timeout = spec->idle_timeout;
-	s->last_used = clock_ms();
-	enter_bucket(s);
+	take_place(s, spec);
 	if (start_worker(p, s, spec, e) != 0) {
 		free_seat(s);
 		return NULL;
 	}
-	s->is_paused = spec->is_paused;
+	worker_pause(s->worker, p->paused || s->is_paused);
+	return s;
+}
+
+static struct seat *
+find_spare(const struct pool *p, const struct seat_spec *spec)
+{
+	struct bucket *b = map_get(&p->sessions, "");
+
+	if (!b)
+		return NULL;
+	LIST_EACH(pos, tmp, &b->seats) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
+
+		if (seat_can_be_claimed(s) &&
+		    strcmp(s->agent, spec->agent) == 0 &&
+		    strcmp(s->config_hash, spec->config_hash) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+struct seat *
+pool_claim(struct pool *p, const struct seat_spec *spec)
+{
+	struct seat *s = find_spare(p, spec);
+	struct worker_spec w = { 0 };
+	char *name;
+
+	MUST(!pool_find(p, spec->session, spec->chat, spec->agent));
+	if (!s)
+		return NULL;
+	leave_bucket(s);
+	take_place(s, spec);
+	name = fill_place(&w, spec);
+	worker_claim(s->worker, &w);
+	free(name);
 	worker_pause(s->worker, p->paused || s->is_paused);
 	return s;
 }
@@ -473,8 +555,8 @@ may_leave(void *ctx, const struct limits_tree *t)
 	const struct seat *s = seat_of(t);
 
 	(void)ctx;
-	return is_idle(s) &&
-	    clock_ms() - worker_last_active(s->worker) >= RECENT_MS;
+	return may_go(s) && (seat_is_spare(s) ||
+	    clock_ms() - worker_last_active(s->worker) >= RECENT_MS);
 }
 
 static void
@@ -682,6 +764,24 @@ seat_pid(const struct seat *s)
 }
 
 bool
+seat_is_spare(const struct seat *s)
+{
+	return *s->chat == '\0';
+}
+
+bool
+seat_can_be_claimed(const struct seat *s)
+{
+	return is_live(s) && worker_state(s->worker) == WORKER_SPARE;
+}
+
+int64_t
+seat_memory(const struct seat *s)
+{
+	return s->tree.pss_kb;
+}
+
+bool
 seat_is_ready(const struct seat *s)
 {
 	return is_live(s) && worker_state(s->worker) == WORKER_IDLE;
@@ -704,7 +804,7 @@ seat_has_failed(const struct seat *s)
 bool
 seat_is_fresh(const struct seat *s)
 {
-	return !s->had_prompt && strcmp(s->origin, "cold") == 0;
+	return !s->had_prompt && s->is_for_turn;
 }
 
 const char *

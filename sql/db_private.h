@@ -73,6 +73,7 @@ struct question {
 	db_commands_fn *commands;
 	db_transcript_fn *transcript;
 	db_rules_fn *rules;
+	db_spares_fn *spares;
 	db_warm_fn *warm;
 	db_ended_fn *ended;
 	db_retired_fn *retired;
@@ -100,7 +101,9 @@ void question_fail(struct question *a, const struct sql_error *e);
 void question_free(struct question *a);
 void questions_free(struct db *db);
 
-/* db_claim.c: those that wait for a reserved id will not get one. */
+/* db_claim.c: "{a,\"b c\"}" as a list, never NULL; the caller frees it. */
+char **parse_array(const char *s);
+/* Those that wait for a reserved id will not get one. */
 void questions_refuse_waiting(struct db *db);
 
 #endif

@@ -44,6 +44,7 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	sup->db = db;
 	sup->recorder = db_recorder(db);
 	list_init(&sup->for_room);
+	list_init(&sup->spares);
 	sup->pool = pool_new(loop, &cfg, agent_on_event, sup);
 	pool_on_memory(sup->pool, agent_on_memory);
 	sup->workspace = workspace_new(loop, opt->state_dir);
@@ -88,6 +89,7 @@ supervisor_free(struct supervisor **supervisor)
 	map_each(&sup->sessions, free_session, NULL);
 	map_free(&sup->sessions);
 	map_free(&sup->typed);
+	spares_free(sup);
 	workspace_free(&sup->workspace);
 	free(sup);
 	*supervisor = NULL;
@@ -161,6 +163,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	supervisor_look(sup);
 	commands_take(sup);
 	retire_sweep(sup);
+	spares_look(sup);
 }
 
 /* ---- the database's callbacks */
@@ -176,6 +179,7 @@ supervisor_up(struct supervisor *sup)
 	commands_take(sup);
 	supervisor_look(sup);
 	retire_sweep(sup);
+	spares_load(sup);
 }
 
 static void
@@ -229,6 +233,12 @@ supervisor_rules(struct supervisor *sup)
 }
 
 void
+supervisor_agents(struct supervisor *sup)
+{
+	spares_load(sup);
+}
+
+void
 supervisor_fenced(struct supervisor *sup, const char *session)
 {
 	struct session *s = session_find(sup, session);
@@ -267,6 +277,7 @@ supervisor_drain(struct supervisor *sup, void (*on_quiet)(void *ctx),
     void *ctx)
 {
 	sup->is_draining = true;
+	spares_stop(sup);
 	sup->on_quiet = on_quiet;
 	sup->ctx = ctx;
 }
@@ -324,6 +335,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
 	if (sup->is_room_freed) {
 		sup->is_room_freed = false;
 		turns_take_room(sup);
+		spares_look(sup);
 	}
 	if (sup->on_quiet && sup->turns == 0) {
 		fn = sup->on_quiet;

@@ -203,6 +203,7 @@ start_child(struct turn *t)
 	seat = launch_start(&t->launch, t->chat, t->agent, t->execution,
 	    "cold", &e);
 	if (seat) {
+		t->execution = seat_execution(seat);
 		t->is_execution_spent = true;
 		seat_hold(seat, true);
 	} else {

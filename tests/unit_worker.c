@@ -96,7 +96,7 @@ keep(char **to, const char *s)
 static void
 note_order(struct box *b, enum agent_event_type type)
 {
-	char c = "SRCTUPpDFEG"[type];
+	char c = "SIRCTUPpDFEG"[type];
 
 	if (b->order.len == 0 || b->order.data[b->order.len - 1] != c)
 		buf_addc(&b->order, c);
@@ -621,6 +621,65 @@ START_TEST(conversation_is_reopened_or_replaced)
 	HAS(b->text.data, b->session_id);
 	ck_assert_ptr_null(strstr(b->text.data, "answer"));
 	ck_assert_str_eq(b->stop_reason, "end_turn");
+	box_close(b);
+}
+END_TEST
+
+static void
+box_spare(struct box *b)
+{
+	b->spec.is_spare = true;
+	box_start(b);
+	WAIT_FOR(b, b->count[AGENT_INITIALIZED] == 1);
+	ck_assert_int_eq(worker_state(b->w), WORKER_SPARE);
+}
+
+/* Its process stays where it is: the session has another folder. */
+START_TEST(spare_waits_for_whom_it_is_claimed)
+{
+	struct box *b = box_new("--load", NULL);
+
+	b->spec.start_timeout = 300;
+	box_spare(b);
+	run_ms(b, 400);
+	ck_assert_int_eq(worker_state(b->w), WORKER_SPARE);
+	ck_assert_int_eq(b->count[AGENT_READY], 0);
+	b->spec.known_session = "the-old-one";
+	b->spec.cwd = run_dir;
+	OUTSIDE(worker_claim(b->w, &b->spec));
+	WAIT_FOR(b, b->count[AGENT_READY] == 1);
+	ck_assert_str_eq(b->resumed_by, "load");
+	box_prompt(b, 1, "echo-session;echo-cwd");
+	box_done(b, 1);
+	HAS(b->text.data, "[session the-old-one]");
+	HAS(b->text.data, run_dir);
+	ck_assert_ptr_null(strstr(b->text.data, b->dir));
+	box_close(b);
+}
+END_TEST
+
+START_TEST(spare_that_gets_no_session_fails_by_start_timeout)
+{
+	struct box *b = box_new("--no-new", NULL);
+
+	b->spec.start_timeout = 300;
+	box_spare(b);
+	OUTSIDE(worker_claim(b->w, &b->spec));
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	ck_assert_str_eq(b->failed_code, "start_timeout");
+	HAS(b->failed_error, "session/new");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(spare_that_ends_has_failed)
+{
+	struct box *b = box_new("--exit-idle-after", "50", NULL);
+
+	box_spare(b);
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	ck_assert_str_eq(b->failed_code, "agent_crashed");
+	ck_assert_int_eq(b->ended.ended.exit_code, 7);
 	box_close(b);
 }
 END_TEST
@@ -1881,6 +1940,9 @@ make_suite(void)
 	    N(start_cases));
 	tcase_add_loop_test(t, conversation_is_reopened_or_replaced, 0,
 	    (int)(sizeof reopen_cases / sizeof reopen_cases[0]));
+	tcase_add_test(t, spare_waits_for_whom_it_is_claimed);
+	tcase_add_test(t, spare_that_gets_no_session_fails_by_start_timeout);
+	tcase_add_test(t, spare_that_ends_has_failed);
 	tcase_add_test(t, replay_that_comes_late_is_not_told);
 	tcase_add_test(t, preface_is_a_block_of_its_own);
 	tcase_add_test(t, text_that_is_not_acp_fails_the_start);

@@ -41,7 +41,8 @@ struct worker_spec {
 	const char *name;          /* "4c1e…/qwen", for log lines */
 	char *const *argv;
 	char *const *envp;         /* the whole environment */
-	const char *cwd;           /* absolute: the session's worktree */
+	const char *cwd;           /* absolute: the session's worktree; of a
+	                            * spare: where its process is to be */
 	const char *client_capabilities; /* JSON object or NULL: overrides the
 	                            * members it names of what is offered by
 	                            * default (no fs, no terminal) */
@@ -65,6 +66,8 @@ struct worker_spec {
 	const struct permission_rules *rules; /* before permission_mode;
 	                            * borrowed, may change; NULL: none */
 	struct permission_scope scope; /* which of them hold */
+	bool is_spare;             /* is initialized and then waits for
+	                            * worker_claim(), for a session */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,
@@ -92,6 +95,13 @@ bool worker_has_terminals(const struct worker *w);
  */
 size_t worker_keepers(const struct worker *w, pid_t *out, size_t max);
 
+/*
+ * Gives a worker in the state SPARE a session, as spec has it: name, cwd,
+ * known_session, may_replace, wanted and scope are taken over, the rest stays
+ * as it was started. AGENT_READY or AGENT_FAILED follows. Its process stays
+ * where it was: the agent hears of cwd by the request for the session.
+ */
+void worker_claim(struct worker *w, const struct worker_spec *spec);
 /*
  * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of
  * content blocks; preface, if not NULL, a text that goes before them as a block
