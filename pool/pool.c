@@ -15,6 +15,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "pool/limits.h"
 #include "worker/worker.h"
@@ -36,6 +37,7 @@ struct seat {
 	bool is_held;             /* a turn is meant for it */
 	bool has_failed;
 	bool is_paused;           /* its chat is */
+	bool is_hibernated;       /* paged out, and told so */
 	bool is_leaving;          /* asked to stop: not to be found any more */
 	struct limits_tree tree;  /* its processes */
 	const char *origin;
@@ -68,7 +70,8 @@ struct pool {
 	bool paused;
 	struct permission_rules *rules; /* borrowed by every worker */
 	struct limits *limits;
-	pool_memory_fn *on_memory; /* NULL: nobody wants to know */
+	pool_memory_fn *on_memory;
+	pool_sleep_fn *on_sleep;
 };
 
 /* Output so short a time ago is more to come, perhaps. */
@@ -559,6 +562,69 @@ may_leave(void *ctx, const struct limits_tree *t)
 	    clock_ms() - worker_last_active(s->worker) >= RECENT_MS);
 }
 
+static bool
+is_frozen(void *ctx, const struct limits_tree *t)
+{
+	(void)ctx;
+	return worker_is_frozen(seat_of(t)->worker);
+}
+
+static bool
+may_sleep(void *ctx, const struct limits_tree *t, bool is_asked)
+{
+	if (is_frozen(ctx, t))
+		return false;
+	return is_asked ? is_idle(seat_of(t)) : may_leave(ctx, t);
+}
+
+static void
+freeze(void *ctx, struct limits_tree *t)
+{
+	(void)ctx;
+	worker_freeze(seat_of(t)->worker);
+}
+
+static void
+thaw(void *ctx, struct limits_tree *t)
+{
+	(void)ctx;
+	worker_thaw(seat_of(t)->worker);
+}
+
+static void
+slept(void *ctx, struct limits_tree *t)
+{
+	struct pool *p = ctx;
+	struct seat *s = seat_of(t);
+
+	log_info(s->agent, "chat %.8s is hibernated: it takes %lld MB now",
+	    s->chat, (long long)t->pss_kb >> 10);
+	s->is_hibernated = true;
+	p->on_sleep(p->ctx, s, true);
+}
+
+static void
+refused(void *ctx, struct limits_tree *t, const char *why, bool is_asked)
+{
+	struct seat *s = seat_of(t);
+
+	(void)ctx;
+	log_info(s->agent, "chat %.8s is not hibernated: %s", s->chat, why);
+	if (is_asked)
+		seat_stop(s, "suspended");
+}
+
+/* Before anything is said to it. */
+static void
+wake(struct seat *s)
+{
+	worker_thaw(s->worker);
+	if (!s->is_hibernated)
+		return;
+	s->is_hibernated = false;
+	s->pool->on_sleep(s->pool->ctx, s, false);
+}
+
 static void
 evict(void *ctx, struct limits_tree *t)
 {
@@ -571,23 +637,27 @@ told(void *ctx, struct limits_tree *t)
 {
 	struct pool *p = ctx;
 
-	if (p->on_memory)
-		p->on_memory(p->ctx, seat_of(t), t->pss_kb);
+	p->on_memory(p->ctx, seat_of(t), t->pss_kb);
 }
 
 static struct limits *
 new_limits(struct pool *p)
 {
-	static const struct limits_callbacks cb = { roots_of, may_leave,
-		evict, told };
+	static const struct limits_callbacks cb = {
+		.roots = roots_of, .may_leave = may_leave,
+		.may_sleep = may_sleep, .freeze = freeze, .thaw = thaw,
+		.is_frozen = is_frozen, .slept = slept, .refused = refused,
+		.evict = evict, .told = told,
+	};
 
 	return limits_new(p->loop, &cb, p);
 }
 
 void
-pool_on_memory(struct pool *p, pool_memory_fn *fn)
+pool_on_memory(struct pool *p, pool_memory_fn *fn, pool_sleep_fn *on_sleep)
 {
 	p->on_memory = fn;
+	p->on_sleep = on_sleep;
 }
 
 /* ---- all of them */
@@ -823,6 +893,7 @@ int
 seat_configure(struct seat *s, const struct agent_setting *setting,
     struct err *e)
 {
+	wake(s);
 	return worker_configure(s->worker, setting, e);
 }
 
@@ -840,6 +911,7 @@ seat_prompt(struct seat *s, int64_t turn, const char *preface,
 void
 seat_touch(struct seat *s)
 {
+	wake(s);
 	s->last_used = clock_ms();
 	list_remove(&s->in_use_order);
 	list_append(&s->pool->by_use, &s->in_use_order);
@@ -869,6 +941,8 @@ void
 seat_hold(struct seat *s, bool is_held)
 {
 	s->is_held = is_held;
+	if (is_held)
+		wake(s);
 }
 
 void
@@ -891,6 +965,7 @@ seat_suspend(struct seat *s, struct err *e)
 	if (!is_idle(s))
 		return fail(e, "commands that the agent has in terminals are "
 		    "still running");
-	seat_stop(s, "suspended");
+	if (!s->is_hibernated)
+		limits_ask_sleep(s->pool->limits, &s->tree);
 	return 0;
 }

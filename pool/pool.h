@@ -57,7 +57,11 @@ struct pool *pool_new(struct ev_loop *loop, const struct pool_config *cfg,
 void pool_configure(struct pool *p, const struct pool_config *cfg);
 /* All its processes take clearly more or less memory than was told before. */
 typedef void pool_memory_fn(void *ctx, struct seat *seat, int64_t pss_kb);
-void pool_on_memory(struct pool *p, pool_memory_fn *fn);
+/* It is hibernated, or woken, which may be told from within a seat_*() call. */
+typedef void pool_sleep_fn(void *ctx, struct seat *seat, bool is_asleep);
+/* Before the first child is started. */
+void pool_on_memory(struct pool *p, pool_memory_fn *fn,
+    pool_sleep_fn *on_sleep);
 void pool_free(struct pool **p);   /* kills what is left */
 /* From now on every child's permissions are decided by these, in this order;
  * they are copied. Before the first call each of them is a question. */
@@ -173,9 +177,10 @@ void seat_expire_permission(struct seat *s, int64_t serial);
 /* While a turn is meant for it, it is neither evicted nor retired. */
 void seat_hold(struct seat *s, bool is_held);
 void seat_stop(struct seat *s, const char *reason);
-/* Gives its memory back: stops it, unless it is at work (-1, and how). */
+/* Gives its memory back, unless it is at work (-1, and how): it is hibernated,
+ * or ended where that cannot be. */
 int seat_suspend(struct seat *s, struct err *e);
-/* It will be needed soon: others are evicted before it. */
+/* It will be needed soon: it is woken, and others are evicted before it. */
 void seat_touch(struct seat *s);
 
 #endif

@@ -364,3 +364,21 @@ agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb)
 	else if (c)
 		record_execution_memory(sup->recorder, c->log, seat_execution(seat), pss_kb);
 }
+
+void
+agent_on_sleep(void *ctx, struct seat *seat, bool is_asleep)
+{
+	struct supervisor *sup = ctx;
+	struct session *s = session_find(sup, seat_session(seat));
+	struct chat *c = s && !s->is_lost ?
+	    session_find_chat(s, seat_chat(seat)) : NULL;
+
+	if (c)
+		record_agent_session(c->log, seat_agent(seat),
+		    &(struct agent_session_row){
+			.status = is_asleep ? "hibernated" : "idle",
+			.pid = -1,
+			.crash_count = -1,
+			.backoff_ms = -1,
+		    });
+}

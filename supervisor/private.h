@@ -333,6 +333,7 @@ void agent_on_event(void *ctx, struct seat *seat,
 void agent_record_end(struct supervisor *sup, struct chat_log *log,
     const struct seat *seat, const struct agent_event *ev);
 void agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb);
+void agent_on_sleep(void *ctx, struct seat *seat, bool is_asleep);
 
 /* supervisor/supervisor.c */
 /* Looks for sessions whose turns could start. */

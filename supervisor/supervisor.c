@@ -46,7 +46,7 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	list_init(&sup->for_room);
 	list_init(&sup->spares);
 	sup->pool = pool_new(loop, &cfg, agent_on_event, sup);
-	pool_on_memory(sup->pool, agent_on_memory);
+	pool_on_memory(sup->pool, agent_on_memory, agent_on_sleep);
 	sup->workspace = workspace_new(loop, opt->state_dir);
 	sup->permission_timeout = opt->permission_timeout;
 	sup->state_dir = opt->state_dir;

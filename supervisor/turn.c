@@ -100,6 +100,8 @@ new_turn(struct session *s, const struct claimed_turn *c)
 static void
 deliver(struct turn *t, struct seat *seat)
 {
+	/* wakes it, should it be hibernated */
+	seat_hold(seat, true);
 	set_state(t, TURN_RUNNING);
 	record_turn_started(t->chat->log, t->id, t->agent,
 	    &(struct turn_start){

@@ -583,6 +583,31 @@ worker_pause(struct worker *w, bool paused)
 }
 
 void
+worker_freeze(struct worker *w)
+{
+	MUST(w->state == WORKER_IDLE && !worker_has_terminals(w));
+	log_debug(w->label, "frozen");
+	w->is_frozen = true;
+	child_freeze(w->child);
+}
+
+void
+worker_thaw(struct worker *w)
+{
+	if (!w->is_frozen)
+		return;
+	log_debug(w->label, "thawed");
+	w->is_frozen = false;
+	child_thaw(w->child);
+}
+
+bool
+worker_is_frozen(const struct worker *w)
+{
+	return w->is_frozen;
+}
+
+void
 worker_stop(struct worker *w, const char *reason)
 {
 	if (!worker_is_live(w))

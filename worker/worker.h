@@ -135,6 +135,15 @@ int worker_answer_permission(struct worker *w, int64_t serial,
 void worker_expire_permission(struct worker *w, int64_t serial);
 
 /*
+ * Stops all its processes (SIGSTOP); the worker must be IDLE and have no
+ * terminals. They go on by themselves when anything is said to the agent, and
+ * when it is stopped.
+ */
+void worker_freeze(struct worker *w);
+void worker_thaw(struct worker *w);
+bool worker_is_frozen(const struct worker *w);
+
+/*
  * Stops reading from the agent (back-pressure) or goes on. While paused, the
  * turn, silence and cancel timers stand still.
  */

@@ -132,6 +132,7 @@ struct worker {
 	bool is_ready;
 	bool has_failed;         /* AGENT_FAILED was told */
 	bool is_paused;
+	bool is_frozen;
 	int64_t spawn_at;
 	int64_t wanted_at;       /* spawned, or claimed */
 	int64_t opened_at;       /* when a session was asked for */
