@@ -61,7 +61,7 @@ struct limits_callbacks {
 	 * by a user, so it need not have been at rest for long. */
 	bool (*may_sleep)(void *ctx, const struct limits_tree *t,
 	    bool is_asked);
-	/* Stops its processes, and lets them go on; whether they are stopped. */
+	/* Stops its processes; lets them go on; whether they are stopped. */
 	void (*freeze)(void *ctx, struct limits_tree *t);
 	void (*thaw)(void *ctx, struct limits_tree *t);
 	bool (*is_frozen)(void *ctx, const struct limits_tree *t);

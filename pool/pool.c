@@ -2,85 +2,20 @@
 /*
  * Seats by session ("": the spares): a bucket of the map is the list of a
  * session's live seats, so that finding one and listing a session's cost the
- * same few steps.
- * Seats whose child has ended wait in `ending` until nothing of it is left.
+ * same few steps. Seats whose child has ended wait in `ending` until nothing of
+ * it is left. One seat is seat.c, who leaves for want of room is room.c.
  */
-#include "pool/pool.h"
-
-#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/child.h"
 #include "base/clock.h"
-#include "base/list.h"
-#include "base/log.h"
-#include "base/map.h"
-#include "pool/limits.h"
-#include "worker/worker.h"
-
-struct seat {
-	struct list in_session;   /* bucket.seats, or ending */
-	struct list in_use_order; /* pool.by_use: spares, then least recently
-	                            * used first */
-	struct pool *pool;
-	struct bucket *bucket;    /* NULL once the child has ended */
-	struct worker *worker;    /* owned */
-	char *session, *chat, *agent, *config_hash;
-	int64_t execution;
-	int64_t idle_timeout;
-	int64_t last_used;        /* on base/clock */
-	char *lost_reason;        /* until the first prompt */
-	bool had_prompt;
-	bool is_for_turn;         /* it was started, or claimed, for a turn */
-	bool is_held;             /* a turn is meant for it */
-	bool has_failed;
-	bool is_paused;           /* its chat is */
-	bool is_hibernated;       /* paged out, and told so */
-	bool is_leaving;          /* asked to stop: not to be found any more */
-	struct limits_tree tree;  /* its processes */
-	const char *origin;
-};
-
-/* The live seats of one session; there while it has any. */
-struct bucket {
-	struct list seats;
-	char *session;
-};
-
-/* Forgotten when a window has passed without another one. */
-struct crashes {
-	struct crash_history history;
-	char *key;
-};
-
-struct pool {
-	struct ev_loop *loop;
-	struct pool_config cfg;
-	pool_event_fn *on_event;
-	void *ctx;
-	struct map sessions;      /* uuid -> struct bucket */
-	struct map crashes;       /* chat/agent -> struct crashes */
-	struct list by_use;       /* in the order in which they are evicted */
-	struct list ending;
-	struct ev_timer idle_timer;
-	int64_t next_serial;
-	int live;
-	bool paused;
-	struct permission_rules *rules; /* borrowed by every worker */
-	struct limits *limits;
-	pool_memory_fn *on_memory;
-	pool_sleep_fn *on_sleep;
-};
-
-/* Output so short a time ago is more to come, perhaps. */
-#define RECENT_MS 3000
+#include "pool/pool_private.h"
 
 static void on_worker_event(void *ctx, struct worker *w,
     const struct agent_event *ev);
 static void on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents);
-static struct limits *new_limits(struct pool *p);
 
 struct pool *
 pool_new(struct ev_loop *loop, const struct pool_config *cfg,
@@ -96,7 +31,7 @@ pool_new(struct ev_loop *loop, const struct pool_config *cfg,
 	p->rules = permission_rules_new();
 	ev_timer_init(&p->idle_timer, on_idle_timer, 0., 0.);
 	p->idle_timer.data = p;
-	p->limits = new_limits(p);
+	p->limits = room_new_limits(p);
 	pool_configure(p, cfg);
 	return p;
 }
@@ -123,13 +58,6 @@ pool_set_rules(struct pool *p, const struct permission_rule *rules, size_t n)
 
 /* ---- finding */
 
-static bool
-is_live(const struct seat *s)
-{
-	return s->bucket && !s->is_leaving &&
-	    worker_state(s->worker) < WORKER_STOPPING;
-}
-
 struct seat *
 pool_find(const struct pool *p, const char *session, const char *chat,
     const char *agent)
@@ -141,7 +69,7 @@ pool_find(const struct pool *p, const char *session, const char *chat,
 	LIST_EACH(pos, tmp, &b->seats) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
 
-		if (is_live(s) && strcmp(s->chat, chat) == 0 &&
+		if (seat_is_live(s) && strcmp(s->chat, chat) == 0 &&
 		    strcmp(s->agent, agent) == 0)
 			return s;
 	}
@@ -159,7 +87,7 @@ pool_each(const struct pool *p, const char *session,
 	LIST_EACH(pos, tmp, &b->seats) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
 
-		if (is_live(s))
+		if (seat_is_live(s))
 			fn(ctx, s);
 	}
 }
@@ -188,7 +116,7 @@ pool_count(const struct pool *p)
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (!is_live(s))
+		if (!seat_is_live(s))
 			n.ending++;
 		else if (seat_is_spare(s))
 			n.spare++;
@@ -264,62 +192,6 @@ free_seat(struct seat *s)
 	free(s->config_hash);
 	free(s->lost_reason);
 	free(s);
-}
-
-/* It waits for a turn, and nothing that it has begun still runs. */
-static bool
-is_idle(const struct seat *s)
-{
-	return !s->is_held && seat_is_ready(s) &&
-	    !worker_has_terminals(s->worker);
-}
-
-/* A spare may go whatever it does. */
-static bool
-may_go(const struct seat *s)
-{
-	return seat_is_spare(s) ? is_live(s) : is_idle(s);
-}
-
-/* A spare, else the idle one that was used least recently. */
-static struct seat *
-evictable(const struct pool *p)
-{
-	LIST_EACH(pos, tmp, &p->by_use) {
-		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
-
-		if (may_go(s))
-			return s;
-	}
-	return NULL;
-}
-
-bool
-pool_has_room(const struct pool *p)
-{
-	return p->live < p->cfg.max_agents || evictable(p);
-}
-
-bool
-pool_has_spare_room(const struct pool *p, int64_t kb)
-{
-	return p->live < p->cfg.max_agents && limits_have_room(p->limits, kb);
-}
-
-static int
-make_room(struct pool *p, struct err *e)
-{
-	struct seat *s;
-
-	if (p->live < p->cfg.max_agents)
-		return 0;
-	s = evictable(p);
-	if (s) {
-		seat_stop(s, "evicted: max_agents reached");
-		return 0;
-	}
-	return fail(e, "all of max_agents (%lld) children are at work",
-	    (long long)p->cfg.max_agents);
 }
 
 static enum permission_mode
@@ -403,7 +275,7 @@ pool_start(struct pool *p, const struct seat_spec *spec, struct err *e)
 	MUST(!*spec->chat ||
 	    !pool_find(p, spec->session, spec->chat, spec->agent));
 	MUST(*spec->chat || p->live < p->cfg.max_agents);
-	if (make_room(p, e) != 0)
+	if (room_make(p, e) != 0)
 		return NULL;
 	s = xcalloc(1, sizeof *s);
 	s->pool = p;
@@ -523,7 +395,7 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		    p->cfg.idle_timeout;
 		int64_t active;
 
-		if (!is_idle(s))
+		if (!seat_is_idle(s))
 			continue;
 		/* updates that still flow keep it warm */
 		active = worker_last_active(s->worker);
@@ -535,129 +407,6 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		if (now - active >= limit)
 			seat_stop(s, "idle_timeout");
 	}
-}
-
-/* ---- memory */
-
-static struct seat *
-seat_of(const struct limits_tree *t)
-{
-	return LIST_ITEM(t, struct seat, tree);
-}
-
-static size_t
-roots_of(void *ctx, const struct limits_tree *t, pid_t *out, size_t max)
-{
-	(void)ctx;
-	return worker_keepers(seat_of(t)->worker, out, max);
-}
-
-static bool
-may_leave(void *ctx, const struct limits_tree *t)
-{
-	const struct seat *s = seat_of(t);
-
-	(void)ctx;
-	return may_go(s) && (seat_is_spare(s) ||
-	    clock_ms() - worker_last_active(s->worker) >= RECENT_MS);
-}
-
-static bool
-is_frozen(void *ctx, const struct limits_tree *t)
-{
-	(void)ctx;
-	return worker_is_frozen(seat_of(t)->worker);
-}
-
-static bool
-may_sleep(void *ctx, const struct limits_tree *t, bool is_asked)
-{
-	if (is_frozen(ctx, t))
-		return false;
-	return is_asked ? is_idle(seat_of(t)) : may_leave(ctx, t);
-}
-
-static void
-freeze(void *ctx, struct limits_tree *t)
-{
-	(void)ctx;
-	worker_freeze(seat_of(t)->worker);
-}
-
-static void
-thaw(void *ctx, struct limits_tree *t)
-{
-	(void)ctx;
-	worker_thaw(seat_of(t)->worker);
-}
-
-static void
-slept(void *ctx, struct limits_tree *t)
-{
-	struct pool *p = ctx;
-	struct seat *s = seat_of(t);
-
-	log_info(s->agent, "chat %.8s is hibernated: it takes %lld MB now",
-	    s->chat, (long long)t->pss_kb >> 10);
-	s->is_hibernated = true;
-	p->on_sleep(p->ctx, s, true);
-}
-
-static void
-refused(void *ctx, struct limits_tree *t, const char *why, bool is_asked)
-{
-	struct seat *s = seat_of(t);
-
-	(void)ctx;
-	log_info(s->agent, "chat %.8s is not hibernated: %s", s->chat, why);
-	if (is_asked)
-		seat_stop(s, "suspended");
-}
-
-/* Before anything is said to it. */
-static void
-wake(struct seat *s)
-{
-	worker_thaw(s->worker);
-	if (!s->is_hibernated)
-		return;
-	s->is_hibernated = false;
-	s->pool->on_sleep(s->pool->ctx, s, false);
-}
-
-static void
-evict(void *ctx, struct limits_tree *t)
-{
-	(void)ctx;
-	seat_stop(seat_of(t), "evicted: max_memory reached");
-}
-
-static void
-told(void *ctx, struct limits_tree *t)
-{
-	struct pool *p = ctx;
-
-	p->on_memory(p->ctx, seat_of(t), t->pss_kb);
-}
-
-static struct limits *
-new_limits(struct pool *p)
-{
-	static const struct limits_callbacks cb = {
-		.roots = roots_of, .may_leave = may_leave,
-		.may_sleep = may_sleep, .freeze = freeze, .thaw = thaw,
-		.is_frozen = is_frozen, .slept = slept, .refused = refused,
-		.evict = evict, .told = told,
-	};
-
-	return limits_new(p->loop, &cb, p);
-}
-
-void
-pool_on_memory(struct pool *p, pool_memory_fn *fn, pool_sleep_fn *on_sleep)
-{
-	p->on_memory = fn;
-	p->on_sleep = on_sleep;
 }
 
 /* ---- all of them */
@@ -793,179 +542,4 @@ bool
 pool_note_success(struct pool *p, const struct seat *seat)
 {
 	return forget_crashes(p, seat->chat, seat->agent);
-}
-
-/* ---- one seat */
-
-const char *
-seat_session(const struct seat *s)
-{
-	return s->session;
-}
-
-const char *
-seat_chat(const struct seat *s)
-{
-	return s->chat;
-}
-
-const char *
-seat_agent(const struct seat *s)
-{
-	return s->agent;
-}
-
-const char *
-seat_config_hash(const struct seat *s)
-{
-	return s->config_hash;
-}
-
-int64_t
-seat_execution(const struct seat *s)
-{
-	return s->execution;
-}
-
-pid_t
-seat_pid(const struct seat *s)
-{
-	return worker_pid(s->worker);
-}
-
-bool
-seat_is_spare(const struct seat *s)
-{
-	return *s->chat == '\0';
-}
-
-bool
-seat_can_be_claimed(const struct seat *s)
-{
-	return is_live(s) && worker_state(s->worker) == WORKER_SPARE;
-}
-
-int64_t
-seat_memory(const struct seat *s)
-{
-	return s->tree.pss_kb;
-}
-
-bool
-seat_is_ready(const struct seat *s)
-{
-	return is_live(s) && worker_state(s->worker) == WORKER_IDLE;
-}
-
-bool
-seat_has_prompt(const struct seat *s)
-{
-	enum worker_state state = worker_state(s->worker);
-
-	return state == WORKER_PROMPTING || state == WORKER_CANCELLING;
-}
-
-bool
-seat_has_failed(const struct seat *s)
-{
-	return s->has_failed;
-}
-
-bool
-seat_is_fresh(const struct seat *s)
-{
-	return !s->had_prompt && s->is_for_turn;
-}
-
-const char *
-seat_origin(const struct seat *s)
-{
-	return s->origin;
-}
-
-const char *
-seat_lost_reason(const struct seat *s)
-{
-	return s->lost_reason;
-}
-
-int
-seat_configure(struct seat *s, const struct agent_setting *setting,
-    struct err *e)
-{
-	wake(s);
-	return worker_configure(s->worker, setting, e);
-}
-
-void
-seat_prompt(struct seat *s, int64_t turn, const char *preface,
-    const char *blocks)
-{
-	s->had_prompt = true;
-	free(s->lost_reason);
-	s->lost_reason = NULL;
-	seat_touch(s);
-	worker_prompt(s->worker, turn, preface, blocks);
-}
-
-void
-seat_touch(struct seat *s)
-{
-	wake(s);
-	s->last_used = clock_ms();
-	list_remove(&s->in_use_order);
-	list_append(&s->pool->by_use, &s->in_use_order);
-	limits_used(s->pool->limits, &s->tree);
-}
-
-void
-seat_cancel(struct seat *s)
-{
-	worker_cancel(s->worker);
-}
-
-int
-seat_answer_permission(struct seat *s, int64_t serial, const char *option_id,
-    struct err *e)
-{
-	return worker_answer_permission(s->worker, serial, option_id, e);
-}
-
-void
-seat_expire_permission(struct seat *s, int64_t serial)
-{
-	worker_expire_permission(s->worker, serial);
-}
-
-void
-seat_hold(struct seat *s, bool is_held)
-{
-	s->is_held = is_held;
-	if (is_held)
-		wake(s);
-}
-
-void
-seat_stop(struct seat *s, const char *reason)
-{
-	if (s->is_leaving)
-		return;
-	s->is_leaving = true;
-	limits_leave(s->pool->limits, &s->tree);
-	worker_stop(s->worker, reason);
-}
-
-int
-seat_suspend(struct seat *s, struct err *e)
-{
-	if (seat_has_prompt(s) || s->is_held)
-		return fail(e, "the agent has a turn");
-	if (!seat_is_ready(s))
-		return fail(e, "the agent is being started");
-	if (!is_idle(s))
-		return fail(e, "commands that the agent has in terminals are "
-		    "still running");
-	if (!s->is_hibernated)
-		limits_ask_sleep(s->pool->limits, &s->tree);
-	return 0;
 }

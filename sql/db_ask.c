@@ -2,8 +2,8 @@
 /*
  * Questions: what they all have in common, and the simple ones: who waits,
  * which commands there are, what was said, which permission rules hold, which
- * spares are wanted. Each runs on the asking connection and is answered once, with an error when the
- * connection is lost. The claims are in db_claim.c.
+ * spares are wanted. Each runs on the asking connection and is answered once,
+ * with an error when the connection is lost. The claims are in db_claim.c.
  *
  * Must never know: what a turn or a command means.
  */

@@ -362,7 +362,8 @@ agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb)
 	if (seat_is_spare(seat))
 		spare_on_memory(sup, seat, pss_kb);
 	else if (c)
-		record_execution_memory(sup->recorder, c->log, seat_execution(seat), pss_kb);
+		record_execution_memory(sup->recorder, c->log,
+		    seat_execution(seat), pss_kb);
 }
 
 void

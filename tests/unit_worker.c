@@ -702,6 +702,26 @@ START_TEST(replay_that_comes_late_is_not_told)
 }
 END_TEST
 
+START_TEST(frozen_agent_goes_on_when_it_is_prompted)
+{
+	struct box *b = box_new(NULL);
+
+	box_ready(b);
+	OUTSIDE(worker_freeze(b->w));
+	ck_assert(worker_is_frozen(b->w));
+	box_prompt(b, 1, "say awake");
+	ck_assert(!worker_is_frozen(b->w));
+	box_done(b, 1);
+	ck_assert_str_eq(b->text.data, "awake");
+	OUTSIDE(worker_freeze(b->w));
+	OUTSIDE(worker_stop(b->w, "enough"));
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	/* in order, by the end of its input */
+	ck_assert_int_eq(b->ended.ended.exit_code, 0);
+	box_close(b);
+}
+END_TEST
+
 START_TEST(preface_is_a_block_of_its_own)
 {
 	struct box *b = box_new(NULL);
@@ -1945,6 +1965,7 @@ make_suite(void)
 	tcase_add_test(t, spare_that_ends_has_failed);
 	tcase_add_test(t, replay_that_comes_late_is_not_told);
 	tcase_add_test(t, preface_is_a_block_of_its_own);
+	tcase_add_test(t, frozen_agent_goes_on_when_it_is_prompted);
 	tcase_add_test(t, text_that_is_not_acp_fails_the_start);
 	tcase_add_test(t, noise_before_and_around_messages_is_skipped);
 	tcase_add_test(t, missing_program_is_named_with_the_path);
