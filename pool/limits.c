@@ -245,6 +245,7 @@ note_work(struct limits_tree *t, int64_t cpu_ms, int64_t now)
 	bool was_seen = t->pss_kb >= 0;
 
 	if (was_seen && !is_quiet(t, cpu_ms, now)) {
+		t->worked_since = t->sampled_at;
 		t->worked_at = now;
 		t->is_quiet = false;
 	} else if (was_seen && now - t->sampled_at < REST_MS) {

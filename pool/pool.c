@@ -229,6 +229,7 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 	struct worker_spec w = {
 		.serial = ++p->next_serial,
 		.argv = spec->argv,
+		.secret_env = spec->env,
 		.client_capabilities = spec->client_capabilities,
 		.mcp_servers = spec->mcp_servers,
 		.permission_mode = permission_mode_of(spec->permission_mode),
@@ -338,6 +339,7 @@ on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
 	(void)w;
 	switch (ev->type) {
 	case AGENT_READY:
+		s->last_used = clock_ms();
 		s->lost_reason = xstrdup(ev->ready.lost_reason);
 		break;
 	case AGENT_TURN_DONE:

@@ -10,10 +10,11 @@
  * is a seat like any other.
  *
  * Limits: at most max_agents children; when one more is needed, a spare goes,
- * else the idle one that was used least recently. It goes, too, when all of
- * them take more than max_memory (pool/limits.h). A child that was idle for
- * idle_timeout, with all its processes, is retired, unless it is a spare.
- * Crashes are counted per (chat, agent) by pool/restart_policy.h.
+ * else the idle one that was used least recently, unless it works unasked: since
+ * its last turn updates have flowed or its processes have used the processor. It
+ * goes, too, when all of them take more than max_memory (pool/limits.h). A child
+ * that was idle for idle_timeout, with all its processes, is retired, unless it
+ * is a spare. Crashes are counted per (chat, agent) by pool/restart_policy.h.
  *
  * Must never know: libpq, JSON-RPC, what a turn means.
  */
@@ -106,7 +107,8 @@ struct seat *pool_start(struct pool *p, const struct seat_spec *spec,
  * not looked at: it runs. NULL when there is none.
  */
 struct seat *pool_claim(struct pool *p, const struct seat_spec *spec);
-/* Whether pool_start() would find room now, be it by an idle child's leaving. */
+/* Whether pool_start() would find room now, be it by an idle child's leaving;
+ * that may become so by time alone. */
 bool pool_has_room(const struct pool *p);
 /* The same for a spare, which takes about so many kB: nobody leaves for it. */
 bool pool_has_spare_room(const struct pool *p, int64_t kb);

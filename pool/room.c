@@ -12,6 +12,21 @@
 /* Output so short a time ago is more to come, perhaps. */
 #define RECENT_MS 3000
 
+/* It still works: two rounds of pool/limits.c. */
+#define WORKED_MS 10000
+
+/* What it does of itself: output, and processor time, since its last turn. */
+static bool
+works_unasked(const struct seat *s)
+{
+	int64_t now = clock_ms();
+	int64_t active = worker_last_active(s->worker);
+
+	return (active > s->last_used && now - active < RECENT_MS) ||
+	    (s->tree.worked_since > s->last_used &&
+	    now - s->tree.worked_at < WORKED_MS);
+}
+
 /* A spare may go whatever it does. */
 static bool
 may_go(const struct seat *s)
@@ -26,7 +41,7 @@ evictable(const struct pool *p)
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (may_go(s))
+		if (may_go(s) && (seat_is_spare(s) || !works_unasked(s)))
 			return s;
 	}
 	return NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Questions: what they all have in common, and the simple ones: who waits,
- * which commands there are, what was said, which permission rules hold, which
- * spares are wanted. Each runs on the asking connection and is answered once,
- * with an error when the connection is lost. The claims are in db_claim.c.
+ * which commands there are, what was said, which permission rules hold. Each
+ * runs on the asking connection and is answered once, with an error when the
+ * connection is lost. The claims are in db_claim.c.
  *
  * Must never know: what a turn or a command means.
  */
@@ -130,6 +130,10 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->ended(a->ctx, NULL, 0);
 	else if (a->retired)
 		a->retired(a->ctx, a->session);
+	else if (a->decide)
+		a->decide(a->ctx, NULL, 0, &words);
+	else if (a->copy)
+		a->copy(a->ctx, a->session, NULL, &words);
 	else
 		a->commands(a->ctx, NULL, 0, &words);
 	question_free(a);
@@ -390,7 +394,111 @@ db_spares(struct db *db, db_spares_fn *done, void *ctx)
 	conn_ask(db->asker, "spares", &p, on_spares, a);
 }
 
-/* ---- one-shot sessions */
+/* ---- decisions */
+
+static struct decision_row
+decision_of(const PGresult *res, int i)
+{
+	return (struct decision_row){
+		.id = result_int8(res, i, "id"),
+		.verb = result_text(res, i, "verb"),
+		.is_fit = result_bool(res, i, "is_fit"),
+		.status = result_text(res, i, "status"),
+		.path = result_text(res, i, "path"),
+		.old_oid = result_text(res, i, "old_oid"),
+		.new_oid = result_text(res, i, "new_oid"),
+		.old_mode = result_text(res, i, "old_mode"),
+		.new_mode = result_text(res, i, "new_mode"),
+		.hunks = result_text(res, i, "hunks"),
+		.text = result_text(res, i, "text"),
+		.other_text = result_text(res, i, "other_text"),
+		.turn = result_int8(res, i, "turn"),
+		.agent = result_text(res, i, "agent"),
+		.chat = result_text(res, i, "chat"),
+		.chat_last_seq = result_int8(res, i, "chat_last_seq"),
+	};
+}
+
+static void
+on_decide(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct decision_row *list;
+	int n;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	n = PQntuples(res);
+	list = xcalloc((size_t)n + 1, sizeof *list);
+	for (int i = 0; i < n; i++)
+		list[i] = decision_of(res, i);
+	a->decide(a->ctx, list, (size_t)n, NULL);
+	free(list);
+	question_free(a);
+}
+
+void
+db_decide(struct db *db, int64_t command, db_decide_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, NULL);
+	struct params p = { 0 };
+
+	a->decide = done;
+	if (!question_can(a))
+		return;
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_int8(&p, command);
+	conn_ask(db->asker, "decide", &p, on_decide, a);
+}
+
+/* ---- working copies, one-shot sessions */
+
+static struct claimed_turn
+copy_of(const PGresult *res, int i)
+{
+	return (struct claimed_turn){
+		.session = result_text(res, i, "session"),
+		.project_id = result_int8(res, i, "project_id"),
+		.project_path = result_text(res, i, "project_path"),
+		.default_branch = result_text(res, i, "default_branch"),
+		.worktree_path = result_text(res, i, "worktree_path"),
+		.base_commit = result_text(res, i, "base_commit"),
+	};
+}
+
+static void
+on_copy(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct claimed_turn copy;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	copy = copy_of(res, 0);
+	a->copy(a->ctx, a->session, copy.session ? &copy : NULL, NULL);
+	question_free(a);
+}
+
+void
+db_session_copy(struct db *db, const char *session, db_copy_fn *done,
+    void *ctx)
+{
+	struct question *a = question_new(db, ctx, session);
+	struct params p = { 0 };
+
+	a->copy = done;
+	if (!question_can(a))
+		return;
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_text(&p, session);
+	conn_ask(db->asker, "session_copy", &p, on_copy, a);
+}
 
 static void
 on_ended(void *ctx, const PGresult *res, const struct sql_error *e)
@@ -406,15 +514,7 @@ on_ended(void *ctx, const PGresult *res, const struct sql_error *e)
 	n = PQntuples(res);
 	list = xcalloc((size_t)n + 1, sizeof *list);
 	for (int i = 0; i < n; i++)
-		list[i] = (struct claimed_turn){
-			.session = result_text(res, i, "session"),
-			.project_id = result_int8(res, i, "project_id"),
-			.project_path = result_text(res, i, "project_path"),
-			.default_branch = result_text(res, i,
-			    "default_branch"),
-			.worktree_path = result_text(res, i, "worktree_path"),
-			.base_commit = result_text(res, i, "base_commit"),
-		};
+		list[i] = copy_of(res, i);
 	a->ended(a->ctx, list, (size_t)n);
 	free(list);
 	question_free(a);

@@ -77,6 +77,8 @@ struct question {
 	db_warm_fn *warm;
 	db_ended_fn *ended;
 	db_retired_fn *retired;
+	db_copy_fn *copy;
+	db_decide_fn *decide;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */

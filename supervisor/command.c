@@ -309,6 +309,15 @@ static const struct {
 	{ "suspend_agent", suspend_agent },
 	{ "resume_agent", resume_agent },
 	{ "warm", warm },
+	{ "accept_change", decide_take },
+	{ "accept_changes", decide_take },
+	{ "accept_hunks", decide_take },
+	{ "reject_change", decide_take },
+	{ "reject_changes", decide_take },
+	{ "revert_change", decide_take },
+	{ "queue_create", decide_take },
+	{ "queue_edit", decide_take },
+	{ "queue_delete", decide_take },
 };
 
 static void

@@ -2,8 +2,8 @@
 /*
  * The session's working copy in the life of a turn: made before the first,
  * read before a turn when somebody may have changed it, read after a turn when
- * the turn may have. One operation at a time; turns that want one meanwhile
- * are looked at again when it is over.
+ * the turn may have. One operation at a time; turns and tasks that want one
+ * meanwhile are looked at again when it is over.
  *
  * Whose change: what is found before a turn is a person's, unless an agent was
  * still at work after its turn; what is found after it is its agent's.
@@ -58,10 +58,10 @@ end_work(struct session *s)
 	return NULL;
 }
 
-/* Others may have waited for the working copy. */
-static void
-wake_others(struct session *s)
+void
+copy_wake(struct session *s)
 {
+	task_advance(s);
 	warm_advance_all(s);
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
@@ -75,20 +75,40 @@ wake_others(struct session *s)
 	}
 }
 
+struct change_row
+copy_change_row(const struct file_change *change)
+{
+	return (struct change_row){
+		.path = change->path,
+		.operation = change->operation,
+		.diff = change->diff,
+		.old_oid = change->old_oid,
+		.new_oid = change->new_oid,
+		.old_mode = change->old_mode,
+		.new_mode = change->new_mode,
+	};
+}
+
 void
-copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
     const struct file_change *changes, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		record_change(t->chat->log, turn, agent, &(struct change_row){
-			.path = changes[i].path,
-			.operation = changes[i].operation,
-			.diff = changes[i].diff,
-			.old_oid = changes[i].old_oid,
-			.new_oid = changes[i].new_oid,
-			.old_mode = changes[i].old_mode,
-			.new_mode = changes[i].new_mode,
-		});
+	for (size_t i = 0; i < n; i++) {
+		struct change_row row = copy_change_row(&changes[i]);
+
+		record_change(chat->log, turn, agent, &row);
+	}
+}
+
+void
+copy_record_found(struct chat *chat, const struct file_change *changes,
+    size_t n)
+{
+	struct session *s = chat->session;
+
+	copy_record_changes(chat, 0, s->background_agent, changes, n);
+	free(s->background_agent);
+	s->background_agent = NULL;
 }
 
 /* ---- made */
@@ -110,32 +130,35 @@ on_made(void *ctx, const struct err *e)
 		turn_fail(t, "workspace_failed", e->text);
 	} else if (e) {
 		warm_settle(s, NULL, NULL, "workspace_failed", e->text);
+		task_drop_all(s, "workspace_failed", e->text);
 	} else {
 		/* a copy taken up again is not clean: what was done in it
 		 * meanwhile is a person's */
 		s->is_copy_made = true;
-		record_worktree(s->copy_chat->log, working_copy_path(s->copy),
+		record_worktree(s->log, working_copy_path(s->copy),
 		    working_copy_branch(s->copy), working_copy_base(s->copy));
 		if (t)
 			turn_advance(t);
 	}
-	wake_others(s);
+	copy_wake(s);
 	session_tidy(s);
 }
 
-bool
-copy_is_ready_for(struct chat *chat)
+void
+copy_make(struct session *s)
 {
-	struct session *s = chat->session;
+	s->copy_work = COPY_MAKING;
+	working_copy_make(s->copy, on_made, s);
+}
 
+bool
+copy_is_ready_for(struct session *s)
+{
 	MUST(s->copy != NULL);
 	if (s->is_copy_made)
 		return true;
-	if (s->copy_work != COPY_IDLE)
-		return false;
-	s->copy_work = COPY_MAKING;
-	s->copy_chat = chat;
-	working_copy_make(s->copy, on_made, s);
+	if (s->copy_work == COPY_IDLE)
+		copy_make(s);
 	return false;
 }
 
@@ -150,12 +173,18 @@ copy_is_ready(struct turn *t)
 	if (s->copy_work != COPY_IDLE)
 		return false;
 	begin_work(t, COPY_MAKING);
-	s->copy_chat = t->chat;
 	working_copy_make(s->copy, on_made, s);
 	return false;
 }
 
 /* ---- read before */
+
+bool
+copy_is_clean(struct session *s)
+{
+	return s->is_copy_made && s->copy_work == COPY_IDLE &&
+	    list_empty(&s->tasks) && working_copy_is_clean(s->copy);
+}
 
 static void
 on_tree_before(void *ctx, const struct err *e,
@@ -171,13 +200,11 @@ on_tree_before(void *ctx, const struct err *e,
 	} else {
 		t->is_tree_taken = true;
 		record_begin(s->sup->recorder);
-		copy_record_changes(t, 0, s->background_agent, changes, n);
+		copy_record_found(t->chat, changes, n);
 		record_end(s->sup->recorder);
-		free(s->background_agent);
-		s->background_agent = NULL;
 		turn_advance(t);
 	}
-	wake_others(s);
+	copy_wake(s);
 }
 
 bool
@@ -187,7 +214,9 @@ copy_tree_before(struct turn *t)
 
 	if (t->is_tree_taken)
 		return true;
-	if (s->copy_work != COPY_IDLE)
+	/* what was asked for before it is done before it */
+	task_advance(s);
+	if (s->copy_work != COPY_IDLE || !list_empty(&s->tasks))
 		return false;
 	if (working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
@@ -214,7 +243,7 @@ on_tree_after(void *ctx, const struct err *e,
 		    "after the turn; its changes are found before the next "
 		    "one: %s", e->text);
 	turn_finish(t, e ? NULL : changes, e ? 0 : n);
-	wake_others(s);
+	copy_wake(s);
 	session_tidy(s);
 }
 

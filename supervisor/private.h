@@ -4,7 +4,8 @@
  *
  *   supervisor ─owns─► session ─owns─► chat (its event log)
  *                         ├──owns──► turn (claimed, not ended)
- *                         └──owns──► working copy
+ *                         ├──owns──► working copy
+ *                         └──borrows─► task (waits for the copy)
  *
  * Callbacks from other rooms carry ids, never pointers to these; an object
  * that such a callback still needs (`waits`) is not freed before it.
@@ -47,6 +48,7 @@ struct supervisor {
 	struct list for_room;       /* turns that wait for room in the pool */
 	bool is_room_freed;         /* since they were looked at */
 	int turns;                  /* claimed, their end not queued yet */
+	int tasks;                  /* begun, not ended */
 	bool is_up;
 	bool is_draining;
 	bool is_asking;             /* for waiting sessions */
@@ -72,7 +74,7 @@ struct supervisor {
 /* What the one operation on a working copy at a time is done for. */
 enum copy_work {
 	COPY_IDLE, COPY_MAKING, COPY_TREE_BEFORE, COPY_TREE_AFTER,
-	COPY_REMOVING
+	COPY_TASK, COPY_REMOVING
 };
 
 struct session {
@@ -80,11 +82,14 @@ struct session {
 	char *id;
 	struct list chats, turns, warmings;
 	struct list wishes;         /* commands that wait for an agent */
+	struct list tasks;          /* work on the copy that is no turn's */
+	struct chat_log *log;       /* what is the session's and of no chat: no
+	                             * events */
 	struct working_copy *copy;  /* NULL until the first turn needs it */
+	bool is_asking_copy;        /* what it is made of */
 	bool is_copy_made;
 	enum copy_work copy_work;
 	struct turn *copy_turn;     /* the turn that it is done for; NULL: none */
-	struct chat *copy_chat;     /* where it is recorded that it is made */
 	char *background_agent;     /* updates flowed outside of any turn since
 	                             * the last tree: whose; NULL */
 	bool wants_claim;           /* there may be a turn to claim */
@@ -103,6 +108,30 @@ struct session {
 	                             * under way that may bring them */
 	unsigned n_ending;          /* queued turns whose end is not durable
 	                             * yet: a claim would find them queued */
+};
+
+/*
+ * Work on a session's working copy without a turn; part of a struct of its
+ * owner, who keeps it until task_end() or drop().
+ */
+struct task {
+	struct list in_session;
+	struct session *session;    /* from task_add() on */
+	bool needs_made;            /* the copy is made first, if it is not
+	                             * there; else it may not be there */
+	bool is_begun;
+	/*
+	 * Its time has come: session->copy is known, nobody else is at work in
+	 * it, and no exclusive turn is. It ends with task_end(), in this call or
+	 * later.
+	 */
+	void (*begin)(struct task *t);
+	/*
+	 * It will not be done (any more): code and why as a command has them.
+	 * code NULL: hearthd ends, nothing is to be recorded; also after
+	 * begin(), whose callbacks do not come any more then.
+	 */
+	void (*drop)(struct task *t, const char *code, const char *why);
 };
 
 struct chat {
@@ -263,7 +292,13 @@ void warm_forget_all(struct session *s);
 void copy_prepare(struct session *s, const struct claimed_turn *c);
 /* The same as copy_is_ready() for what is no turn; warm_advance_all()
  * follows. */
-bool copy_is_ready_for(struct chat *chat);
+bool copy_is_ready_for(struct session *s);
+/* Makes it, for whoever needs it. */
+void copy_make(struct session *s);
+/* Nothing moved since the last tree, and nobody is about to. */
+bool copy_is_clean(struct session *s);
+/* Others may have waited for it. */
+void copy_wake(struct session *s);
 /* Both return true when it is there / its tree is taken; else they begin or
  * wait, and turn_advance() follows. */
 bool copy_is_ready(struct turn *t);
@@ -272,8 +307,29 @@ bool copy_tree_before(struct turn *t);
  */
 void copy_tree_after(struct turn *t);
 /* turn 0: nobody's turn; agent NULL: a person did it. */
-void copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+struct change_row copy_change_row(const struct file_change *change);
+void copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
     const struct file_change *changes, size_t n);
+/* What was found in it before anybody's work began. */
+void copy_record_found(struct chat *chat, const struct file_change *changes,
+    size_t n);
+
+/* supervisor/task.c: work on the working copy that is no turn's */
+/* May begin within this call. t->session is set here. */
+void task_add(struct session *s, struct task *t);
+/* After begin(); then t is the owner's to free. */
+void task_end(struct task *t);
+/* It could not be done for want of the database: begins anew, when that is back
+ * or after a while. */
+void task_put_off(struct task *t);
+/* Begins the next one, if it can. */
+void task_advance(struct session *s);
+/* Those that have not begun; code NULL: all of them. */
+void task_drop_all(struct session *s, const char *code, const char *why);
+
+/* supervisor/decide.c */
+/* accept_change and the like, queue_create and the like. */
+void decide_take(struct supervisor *sup, const struct command *c);
 
 /* supervisor/retire.c: the end of ephemeral sessions */
 /* Looks for those whose turns have all ended. */

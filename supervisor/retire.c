@@ -29,6 +29,7 @@ on_retired(void *ctx, const char *session)
 	if (!s)
 		return;
 	s->is_retiring = false;
+	task_advance(s);
 	if (s->wants_claim)
 		session_claim(s);
 	session_tidy(s);
@@ -79,7 +80,7 @@ retire(struct session *s, const struct claimed_turn *c)
 {
 	if (s->is_retiring || s->is_claiming || s->is_lost ||
 	    !list_empty(&s->turns) || !list_empty(&s->warmings) ||
-	    s->copy_work != COPY_IDLE)
+	    !list_empty(&s->tasks) || s->copy_work != COPY_IDLE)
 		return;
 	s->is_retiring = true;
 	copy_prepare(s, c);

@@ -47,6 +47,8 @@ session_get(struct supervisor *sup, const char *id)
 	list_init(&s->wishes);
 	list_init(&s->warmings);
 	list_init(&s->late_cancels);
+	list_init(&s->tasks);
+	s->log = chat_log_open(sup->recorder, id, id, 0);
 	map_set(&sup->sessions, id, s);
 	return s;
 }
@@ -137,18 +139,6 @@ has_exclusive_turn(struct session *s)
 	return false;
 }
 
-/*
- * A turn may go straight to running only when nothing has changed in the
- * working copy since the last tree: what a person did between turns must be
- * read before the agent begins.
- */
-static bool
-is_copy_ready(struct session *s)
-{
-	return s->is_copy_made && s->copy_work == COPY_IDLE &&
-	    working_copy_is_clean(s->copy);
-}
-
 static void
 forget_hint(struct session *s)
 {
@@ -191,7 +181,7 @@ claim_hinted(struct session *s)
 	struct seat *seat;
 
 	if (!s->hinted || !list_empty(&s->turns) || is_look_due(s) ||
-	    !is_copy_ready(s) || !session_find_chat(s, s->hinted_chat))
+	    !copy_is_clean(s) || !session_find_chat(s, s->hinted_chat))
 		return false;
 	seat = pool_find(sup->pool, s->id, s->hinted_chat, s->hinted_agent);
 	if (!seat || !seat_is_ready(seat) || seat_lost_reason(seat))
@@ -219,11 +209,27 @@ session_claim(struct session *s)
 	s->wants_claim = false;
 	s->is_claiming = true;
 	if (!claim_hinted(s)) {
-		if (is_copy_ready(s))
+		/* What a person did between turns must be read before the
+		 * agent begins. */
+		if (copy_is_clean(s))
 			pool_each(sup->pool, s->id, add_warm, &warm);
 		db_claim(sup->db, s->id, warm.seats, warm.n, on_claimed, sup);
 	}
 	forget_hint(s);
+}
+
+/*
+ * Others make room before the one that the turn waits for. It is not held: what
+ * is before the turn may need the room.
+ */
+static void
+expect_seat(struct session *s, const struct queued_turn *q)
+{
+	struct seat *seat = q->turn && q->chat ?
+	    pool_find(s->sup->pool, s->id, q->chat, q->agent) : NULL;
+
+	if (seat)
+		seat_touch(seat);
 }
 
 void
@@ -238,6 +244,7 @@ session_hint(struct session *s, const struct queued_turn *q)
 		s->hinted_chat = xstrdup(q->chat);
 		s->hinted_agent = xstrdup(q->agent);
 	}
+	expect_seat(s, q);
 	session_claim(s);
 }
 
@@ -314,12 +321,14 @@ void
 session_free(struct session *s)
 {
 	map_remove(&s->sup->sessions, s->id);
+	task_drop_all(s, NULL, NULL);
 	LIST_EACH(pos, tmp, &s->turns)
 		turn_forget(LIST_ITEM(pos, struct turn, in_session));
 	warm_forget_all(s);
 	LIST_EACH(pos, tmp, &s->chats)
 		free_chat(LIST_ITEM(pos, struct chat, in_session));
 	wishes_free(s);
+	chat_log_close(&s->log);
 	working_copy_free(&s->copy);
 	free(s->background_agent);
 	late_cancels_drop(s);
@@ -333,7 +342,8 @@ session_tidy(struct session *s)
 {
 	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
 	    !s->is_claiming && !s->is_retiring && s->n_ending == 0 &&
-	    list_empty(&s->late_cancels) &&
+	    list_empty(&s->late_cancels) && list_empty(&s->tasks) &&
+	    !s->is_asking_copy &&
 	    s->copy_work == COPY_IDLE &&
 	    !pool_has_session(s->sup->pool, s->id))
 		session_free(s);
@@ -356,6 +366,7 @@ session_lose(struct session *s)
 		s->is_retiring = false;
 	pool_each(s->sup->pool, s->id, stop_seat, reason);
 	warm_settle(s, NULL, NULL, "lost", reason);
+	task_drop_all(s, "lost", reason);
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
 

@@ -139,14 +139,16 @@ supervisor_look_in(struct supervisor *sup, int64_t ms)
 	ev_timer_start(sup->loop, &sup->poll);
 }
 
+/* What waits for the database, or should a hint be lost. */
 static void
-run_late_cancels(void *value, void *ctx)
+go_on(void *value, void *ctx)
 {
 	struct session *s = value;
 
 	(void)ctx;
 	if (!s->is_claiming)
 		late_cancels_run(s);
+	task_advance(s);
 }
 
 static void
@@ -159,7 +161,8 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	if (sup->rules_again)
 		rules_load(sup);
 	map_free(&sup->typed);
-	map_each(&sup->sessions, run_late_cancels, NULL);
+	sup->is_room_freed = true; /* by a child that has come to rest */
+	map_each(&sup->sessions, go_on, NULL);
 	supervisor_look(sup);
 	commands_take(sup);
 	retire_sweep(sup);
@@ -175,7 +178,7 @@ supervisor_up(struct supervisor *sup)
 	ev_timer_again(sup->loop, &sup->poll);
 	/* first, so that no turn begins before they are known */
 	rules_load(sup);
-	map_each(&sup->sessions, run_late_cancels, NULL);
+	map_each(&sup->sessions, go_on, NULL);
 	commands_take(sup);
 	supervisor_look(sup);
 	retire_sweep(sup);
@@ -337,7 +340,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
 		turns_take_room(sup);
 		spares_look(sup);
 	}
-	if (sup->on_quiet && sup->turns == 0) {
+	if (sup->on_quiet && sup->turns == 0 && sup->tasks == 0) {
 		fn = sup->on_quiet;
 		sup->on_quiet = NULL;
 		fn(sup->ctx);

@@ -124,7 +124,7 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 	/* clean still, as when it was asked for */
 	if (c->is_running && seat && seat_is_ready(seat) &&
 	    seat_execution(seat) == c->execution_id &&
-	    !seat_lost_reason(seat) && working_copy_is_clean(s->copy)) {
+	    !seat_lost_reason(seat) && copy_is_clean(s)) {
 		t->is_tree_taken = true;
 		if (turn_is_configured(t, seat))
 			deliver(t, seat);
@@ -150,6 +150,7 @@ on_end_durable(void *ctx)
 	if (t->is_requeued)
 		supervisor_look(s->sup);
 	turn_forget(t);
+	task_advance(s);
 	if (s->wants_claim)
 		session_claim(s);
 	/* behind the claim, so that no claim is under way when it is answered */
@@ -513,7 +514,8 @@ fill_end(const struct turn *t, struct turn_end *end)
 		    "the agent cancelled it";
 	} else {
 		end->status = "completed";
-		end->suspicious = o->was_empty;
+		end->suspicious = o->was_empty && o->output_tokens <= 0 &&
+		    o->stop_reason && strcmp(o->stop_reason, "end_turn") == 0;
 	}
 }
 
@@ -539,8 +541,10 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 		note_success(t, seat);
 	if (seat && has_code(t, "auth_required"))
 		seat_stop(seat, "it needs a login, which it reads at its start");
+	else if (seat && has_code(t, "session_lost"))
+		seat_stop(seat, "it does not know its session any more");
 	record_begin(r);
-	copy_record_changes(t, t->id, t->agent, changes, n);
+	copy_record_changes(t->chat, t->id, t->agent, changes, n);
 	record_turn_end(t->chat->log, t->id, t->agent, &end);
 	record_end(r);
 	t->chat->last_turn = t->id;

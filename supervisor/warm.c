@@ -185,7 +185,7 @@ advance(struct warming *w)
 		settle(w, "no_room", "all of max_agents children are at work");
 	} else {
 		announce(w);
-		if (copy_is_ready_for(w->chat))
+		if (copy_is_ready_for(w->session))
 			start_child(w);
 	}
 }

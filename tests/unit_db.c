@@ -619,6 +619,52 @@ START_TEST(a_queued_turn_can_be_ended)
 }
 END_TEST
 
+/* Working copies */
+
+static void
+on_copy(void *ctx, const char *session, const struct claimed_turn *t,
+    const struct err *e)
+{
+	(void)ctx;
+	ck_assert(!e && strcmp(session, session_id(1)) == 0);
+	got.answers++;
+	got.has_turn = t != NULL;
+	if (!t)
+		return;
+	snprintf(got.path, sizeof got.path, "%s", t->project_path);
+	snprintf(got.worktree, sizeof got.worktree, "%s",
+	    t->worktree_path ? t->worktree_path : "-");
+}
+
+static bool
+ask_copy(void)
+{
+	int before = got.answers;
+
+	db_session_copy(node.db, session_id(1), on_copy, NULL);
+	UNTIL(&node, got.answers == before + 1);
+	return got.has_turn;
+}
+
+START_TEST(a_copy_is_made_of_its_project_and_told_to_its_owner_alone)
+{
+	node_start(&node, pg, "one");
+	ck_assert(!ask_copy());
+	node_own(&node, 1);
+	ck_assert(ask_copy());
+	ck_assert_str_eq(got.worktree, "-");
+	ck_assert_str_eq(got.path, pg_value(pg, "select path from "
+	    "hearth.projects"));
+	pg_exec(pg, "insert into hearth.worktrees (session_id, path, node_id) "
+	    "select id, '/w', (select node_id from hearth.session_owners) "
+	    "from hearth.sessions");
+	ck_assert(ask_copy());
+	ck_assert_str_eq(got.worktree, "/w");
+	pg_exec(pg, "update hearth.session_owners set epoch = epoch + 1");
+	ck_assert(!ask_copy());
+}
+END_TEST
+
 /* The life of a node */
 
 START_TEST(a_node_registers_and_says_goodbye)
@@ -996,6 +1042,7 @@ main(void)
 	add_case(s, "commands", (const TTest *const []){
 	    commands_are_taken_once_with_what_they_are_about,
 	    a_queued_turn_can_be_ended,
+	    a_copy_is_made_of_its_project_and_told_to_its_owner_alone,
 	    NULL });
 	add_case(s, "life", (const TTest *const []){
 	    a_node_registers_and_says_goodbye,

@@ -258,6 +258,7 @@ make_anew(const struct make *m, const struct project *p, struct copy *c,
     struct err *e)
 {
 	unlink(m->place.tree_file);
+	unlink(m->place.journal_file);
 	unlink(m->place.index);
 	if (place_remove(m->place.worktree, e) < 0)
 		return -1;
@@ -303,15 +304,6 @@ check_base(const struct make *m, const struct copy *c, struct err *e)
 	free(what);
 	return rc == 0 ? 0 : fail(e, "the commit %s that the copy began with "
 	    "is gone from the project", c->base);
-}
-
-static void
-free_project(struct project *p)
-{
-	free(p->path);
-	free(p->objects);
-	free(p->format);
-	free(p->head);
 }
 
 static int
@@ -360,7 +352,7 @@ make_copy(const struct make *m, struct copy *c, struct err *e)
 	rc = project_look(m->project, &p, e);
 	if (rc == 0)
 		rc = make_with(m, &p, is_known, c, e);
-	free_project(&p);
+	project_free(&p);
 	return rc;
 }
 
@@ -386,9 +378,10 @@ make_remove(const struct make *m, struct err *e)
 		    NULL, NULL);
 		free(ref);
 	}
-	free_project(&p);
+	project_free(&p);
 	unlink(m->place.index);
 	unlink(m->place.tree_file);
+	unlink(m->place.journal_file);
 	unlink(m->place.stale_file);
 	unlink(m->place.making_file);
 	unlink(m->place.copy_file);

@@ -66,6 +66,7 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	p->copy_file = xasprintf("%s.copy", base);
 	p->making_file = xasprintf("%s.making", base);
 	p->tree_file = xasprintf("%s.tree", base);
+	p->journal_file = xasprintf("%s.journal", base);
 	p->stale_file = xasprintf("%s.stale", base);
 	if (make_folder(trees, e) == 0 && make_folder(own, e) == 0)
 		p->lock = place_lock(lock, e);
@@ -88,6 +89,7 @@ place_close(struct place *p)
 	free(p->copy_file);
 	free(p->making_file);
 	free(p->tree_file);
+	free(p->journal_file);
 	free(p->stale_file);
 	*p = (struct place){ .lock = -1 };
 }
@@ -120,12 +122,24 @@ place_read(const char *path, char *lines[], int n)
 int
 place_write(const char *path, const char *const *lines, struct err *e)
 {
+	struct buf b = { 0 };
+	int rc;
+
+	for (; *lines; lines++)
+		buf_printf(&b, "%s\n", *lines);
+	rc = place_write_bytes(path, b.data, b.len, e);
+	buf_free(&b);
+	return rc;
+}
+
+int
+place_write_bytes(const char *path, const void *bytes, size_t n,
+    struct err *e)
+{
 	char *tmp = xasprintf("%s.%d", path, (int)getpid());
 	FILE *f = fopen(tmp, "we");
-	bool good = f != NULL;
+	bool good = f != NULL && fwrite(bytes, 1, n, f) == n;
 
-	for (; good && *lines; lines++)
-		good = fprintf(f, "%s\n", *lines) > 0;
 	good = good && fflush(f) == 0 && fdatasync(fileno(f)) == 0;
 	if (f && fclose(f) != 0)
 		good = false;

@@ -17,7 +17,8 @@ static const struct {
 	size_t fields;
 } kinds[] = {
 	{ 'C', 3 }, { 'W', 1 }, { 'D', 2 }, { 'T', 2 }, { 'F', 7 },
-	{ 'N', 1 }, { 'Z', 0 },
+	{ 'N', 1 }, { 'P', 7 }, { 'O', 3 }, { 'X', 10 }, { 'J', 11 },
+	{ 'Z', 0 },
 };
 
 static long

@@ -12,8 +12,16 @@
  *   D  "1" whole or "0", why not                all folders were walked
  *   T  tree before, tree now
  *   F  operation, old oid, new oid, old mode, new mode ("" none), path, diff
+ *   P  the same fields: the part of a change that was accepted
+ *   O  id of the change, why not ("" done: a word), the same in words
  *   N  note for the log
  *   Z                                           the end: all was said
+ *
+ * The same grammar has what it is told on its stdin, and its journal:
+ *
+ *   X  id, verb, old oid, new oid, old mode, new mode, hunks, path, text,
+ *      other text                               see workspace/decide.h
+ *   J  see workspace/write.c
  *
  * Must never know: who reads or writes it.
  */
@@ -24,9 +32,10 @@
 
 #include "base/buf.h"
 
-#define RECORD_FIELDS 7
-/* More than the largest diff and the longest path together. */
-#define RECORD_MAX (2u << 20)
+#define RECORD_FIELDS 11
+/* More than the longest path and the largest diff, or the texts that a person
+ * may hand in, together. */
+#define RECORD_MAX (40u << 20)
 
 struct record {
 	char type;

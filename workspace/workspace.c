@@ -34,7 +34,12 @@ struct workspace {
 	struct watches *watches;
 };
 
-enum operation { NONE, MAKING, SNAPSHOT, REMOVING };
+enum operation { NONE, MAKING, SNAPSHOT, DECIDING, REMOVING };
+
+struct change_list {
+	struct file_change *all;
+	size_t n, room;
+};
 
 struct working_copy {
 	struct workspace *ws;
@@ -53,10 +58,13 @@ struct working_copy {
 	int64_t began;
 	char *next_tree;
 	bool next_is_fresh;
-	struct file_change *changes;
-	size_t n_changes, room;
+	struct change_list changes; /* deciding: what was found before */
+	struct change_list part, left;
+	struct file_outcome *outcomes;
+	size_t n_outcomes;
 	working_copy_made_fn *made; /* also: removed */
 	working_copy_snapshot_fn *taken;
+	working_copy_decided_fn *decided;
 	void *ctx;
 };
 
@@ -102,17 +110,28 @@ working_copy_new(struct workspace *ws, const struct working_copy_spec *spec)
 }
 
 static void
-free_changes(struct file_change *changes, size_t n)
+free_changes(struct change_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		free((char *)list->all[i].path);
+		free((char *)list->all[i].diff);
+		free((char *)list->all[i].old_oid);
+		free((char *)list->all[i].new_oid);
+		free((char *)list->all[i].old_mode);
+		free((char *)list->all[i].new_mode);
+	}
+	free(list->all);
+	*list = (struct change_list){ 0 };
+}
+
+static void
+free_outcomes(struct file_outcome *outcomes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		free((char *)changes[i].path);
-		free((char *)changes[i].diff);
-		free((char *)changes[i].old_oid);
-		free((char *)changes[i].new_oid);
-		free((char *)changes[i].old_mode);
-		free((char *)changes[i].new_mode);
+		free((char *)outcomes[i].code);
+		free((char *)outcomes[i].why);
 	}
-	free(changes);
+	free(outcomes);
 }
 
 void
@@ -124,7 +143,10 @@ working_copy_free(struct working_copy **wcp)
 		return;
 	helper_free(&wc->helper);
 	watch_free(&wc->watch);
-	free_changes(wc->changes, wc->n_changes);
+	free_changes(&wc->changes);
+	free_changes(&wc->part);
+	free_changes(&wc->left);
+	free_outcomes(wc->outcomes, wc->n_outcomes);
 	free(wc->label);
 	free(wc->session);
 	free(wc->project_path);
@@ -187,16 +209,16 @@ repaired(const char *s, size_t n)
 }
 
 static void
-add_change(struct working_copy *wc, const struct record *r)
+add_change(struct change_list *list, const struct record *r)
 {
 	struct file_change *c;
 
-	if (wc->n_changes == wc->room) {
-		wc->room = wc->room ? 2 * wc->room : 16;
-		wc->changes = xrealloc(wc->changes,
-		    wc->room * sizeof *wc->changes);
+	if (list->n == list->room) {
+		list->room = list->room ? 2 * list->room : 16;
+		list->all = xrealloc(list->all,
+		    list->room * sizeof *list->all);
 	}
-	c = &wc->changes[wc->n_changes++];
+	c = &list->all[list->n++];
 	c->operation = r->field[0][0];
 	c->old_oid = or_null(r->field[1]);
 	c->new_oid = or_null(r->field[2]);
@@ -204,6 +226,18 @@ add_change(struct working_copy *wc, const struct record *r)
 	c->new_mode = or_null(r->field[4]);
 	c->path = repaired(r->field[5], strlen(r->field[5]));
 	c->diff = repaired(r->field[6], r->last_len);
+}
+
+static void
+add_outcome(struct working_copy *wc, const struct record *r)
+{
+	wc->outcomes = xrealloc(wc->outcomes,
+	    (wc->n_outcomes + 1) * sizeof *wc->outcomes);
+	wc->outcomes[wc->n_outcomes++] = (struct file_outcome){
+		.id = atoll(r->field[0]),
+		.code = or_null(r->field[1]),
+		.why = repaired(r->field[2], r->last_len),
+	};
 }
 
 static void
@@ -236,6 +270,10 @@ on_record(void *ctx, const struct record *r)
 			    "decides what changed: %s", r->field[1]);
 		break;
 	case 'T':
+		/* Told from another tree than ours: more is told then. */
+		if (wc->operation == DECIDING && (!wc->tree ||
+		    strcmp(wc->tree, r->field[0]) != 0))
+			break;
 		/* A copy taken up again: the tree before is still to be
 		 * told from, so what was missed comes with the next one. */
 		replace(&wc->next_tree, r->field[
@@ -244,29 +282,26 @@ on_record(void *ctx, const struct record *r)
 		    strcmp(r->field[0], r->field[1]) == 0;
 		break;
 	case 'F':
-		add_change(wc, r);
+		add_change(wc->n_outcomes ? &wc->left : &wc->changes, r);
+		break;
+	case 'P':
+		add_change(&wc->part, r);
+		break;
+	case 'O':
+		add_outcome(wc, r);
 		break;
 	case 'N':
 		log_debug(wc->label, "%s", r->field[0]);
 		break;
 	default:
-		MUST(!"a record that record_next() does not know");
+		log_warning(wc->label, "hearth-worktree said something that "
+		    "is not for the daemon: %c", r->type);
 	}
 }
 
-/* Everything of the operation leaves wc before anybody is told. */
 static void
-on_end(void *ctx, const struct err *e)
+take_tree(struct working_copy *wc, const struct err *e)
 {
-	struct working_copy *wc = ctx;
-	enum operation operation = wc->operation;
-	struct file_change *changes = wc->changes;
-	size_t n = wc->n_changes;
-
-	helper_free(&wc->helper);
-	wc->operation = NONE;
-	wc->changes = NULL;
-	wc->n_changes = wc->room = 0;
 	if (!e && wc->next_tree) {
 		free(wc->tree);
 		wc->tree = wc->next_tree;
@@ -275,16 +310,42 @@ on_end(void *ctx, const struct err *e)
 		wc->tree_began = wc->began;
 	} else if (e) {
 		wc->is_fresh = false;
-		watch_end(wc->watch, false);
+		if (wc->operation != DECIDING)
+			watch_end(wc->watch, false);
 		replace(&wc->next_tree, NULL);
 	}
-	if (operation == REMOVING && !e)
+	if (wc->operation == REMOVING && !e)
 		replace(&wc->tree, NULL);
+}
+
+/* Everything of the operation leaves wc before anybody is told. */
+static void
+on_end(void *ctx, const struct err *e)
+{
+	struct working_copy *wc = ctx;
+	enum operation operation = wc->operation;
+	struct change_list changes = wc->changes, part = wc->part;
+	struct change_list left = wc->left;
+	struct file_decided d = { wc->outcomes, wc->n_outcomes, changes.all,
+		part.all, left.all, changes.n, part.n, left.n };
+
+	take_tree(wc, e);
+	helper_free(&wc->helper);
+	wc->operation = NONE;
+	wc->changes = wc->part = wc->left = (struct change_list){ 0 };
+	wc->outcomes = NULL;
+	wc->n_outcomes = 0;
 	if (operation == SNAPSHOT)
-		wc->taken(wc->ctx, e, e ? NULL : changes, e ? 0 : n);
+		wc->taken(wc->ctx, e, e ? NULL : changes.all,
+		    e ? 0 : changes.n);
+	else if (operation == DECIDING)
+		wc->decided(wc->ctx, e, e ? NULL : &d);
 	else
 		wc->made(wc->ctx, e);
-	free_changes(changes, n);
+	free_changes(&changes);
+	free_changes(&part);
+	free_changes(&left);
+	free_outcomes((struct file_outcome *)d.outcomes, d.n_outcomes);
 }
 
 static void
@@ -297,7 +358,8 @@ add_option(char ***args, const char *name, const char *value)
 }
 
 static void
-begin(struct working_copy *wc, enum operation operation, const char *verb)
+begin(struct working_copy *wc, enum operation operation, const char *verb,
+    const struct buf *input)
 {
 	static const struct helper_callbacks cb = {
 		.record = on_record, .end = on_end,
@@ -305,8 +367,8 @@ begin(struct working_copy *wc, enum operation operation, const char *verb)
 	char *id = xasprintf("%lld", (long long)wc->project_id);
 	char **args = NULL;
 	int fd = watches_fd(wc->ws->watches);
-	bool walks = operation != REMOVING && fd >= 0 &&
-	    (operation == MAKING || watch_needs_walk(wc->watch));
+	bool walks = fd >= 0 && (operation == MAKING ||
+	    (operation == SNAPSHOT && watch_needs_walk(wc->watch)));
 
 	MUST(wc->operation == NONE);
 	wc->operation = operation;
@@ -322,8 +384,10 @@ begin(struct working_copy *wc, enum operation operation, const char *verb)
 	if (walks)
 		strv_add(&args, "--watch");
 	wc->began = clock_ms();
-	watch_begin(wc->watch, walks);
-	wc->helper = helper_start(wc->ws->loop, wc->label, args,
+	/* a decision takes no tree that the watch could be trusted from */
+	if (operation != DECIDING)
+		watch_begin(wc->watch, walks);
+	wc->helper = helper_start(wc->ws->loop, wc->label, args, input,
 	    walks ? fd : -1, LIMIT_MS, &cb, wc);
 	strv_free(&args);
 	free(id);
@@ -335,7 +399,7 @@ working_copy_make(struct working_copy *wc, working_copy_made_fn *done,
 {
 	wc->made = done;
 	wc->ctx = ctx;
-	begin(wc, MAKING, "create");
+	begin(wc, MAKING, "create", NULL);
 }
 
 void
@@ -345,7 +409,37 @@ working_copy_snapshot(struct working_copy *wc, working_copy_snapshot_fn *done,
 	MUST(wc->tree != NULL);
 	wc->taken = done;
 	wc->ctx = ctx;
-	begin(wc, SNAPSHOT, "snapshot");
+	begin(wc, SNAPSHOT, "snapshot", NULL);
+}
+
+static void
+add_order(struct buf *out, const struct file_order *o)
+{
+	char *id = xasprintf("%lld", (long long)o->id);
+	struct record r = { .type = 'X', .n = 10, .field = { id, o->verb,
+		o->old_oid, o->new_oid, o->old_mode, o->new_mode, o->hunks,
+		o->path, o->text, o->other_text } };
+
+	for (size_t i = 0; i < r.n; i++)
+		if (!r.field[i])
+			r.field[i] = "";
+	r.last_len = strlen(r.field[r.n - 1]);
+	record_add(out, &r);
+	free(id);
+}
+
+void
+working_copy_decide(struct working_copy *wc, const struct file_order *orders,
+    size_t n, working_copy_decided_fn *done, void *ctx)
+{
+	struct buf input = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		add_order(&input, &orders[i]);
+	wc->decided = done;
+	wc->ctx = ctx;
+	begin(wc, DECIDING, "decide", &input);
+	buf_free(&input);
 }
 
 void
@@ -354,5 +448,5 @@ working_copy_remove(struct working_copy *wc, working_copy_made_fn *done,
 {
 	wc->made = done;
 	wc->ctx = ctx;
-	begin(wc, REMOVING, "remove");
+	begin(wc, REMOVING, "remove", NULL);
 }

@@ -4,6 +4,7 @@
  *
  *   create    make the session's copy or take it up again, watch, take a tree
  *   snapshot  watch, take a tree, tell what changed since the one before
+ *   decide    decide on changes, or make some (workspace/decide.h)
  *   remove    remove the copy
  *
  * Says records on stdout (workspace/record.h) and, when it fails, one line on
@@ -11,7 +12,8 @@
  * taken is seen by the watch, so nothing falls between.
  *
  * Must never know: the daemon, agents, PostgreSQL. Read on in
- * workspace/make.c, workspace/take.c, workspace/changes.c.
+ * workspace/make.c, workspace/take.c, workspace/changes.c,
+ * workspace/decide.c.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -22,11 +24,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "workspace/changes.h"
+#include "workspace/decide.h"
 #include "workspace/make.h"
+#include "workspace/project.h"
+#include "workspace/review.h"
 #include "workspace/say.h"
 #include "workspace/take.h"
 #include "workspace/walk.h"
+#include "workspace/write.h"
 
 #define INOTIFY_FD 3
 
@@ -85,21 +92,29 @@ take_of(const struct place *p)
 		.stale_file = p->stale_file };
 }
 
-/* The tree whose changes were told last counts, whatever is there now. */
+/*
+ * A copy that is taken up again: whether all that was told has been recorded
+ * nobody knows, so all that differs from what was reviewed will be told once
+ * more.
+ */
 static int
 say_first_tree(const struct place *p, const char *base, struct err *e)
 {
 	struct take t = take_of(p);
-	char *now = take_tree(&t, base, e), *before;
+	char *now = take_tree(&t, base, e);
+	struct review r;
 	int rc = now ? 0 : -1;
 
-	place_read(p->tree_file, &before, 1);
-	if (now && !before)
-		rc = place_write(p->tree_file,
-		    (const char *const[]){ now, NULL }, e);
-	if (rc == 0)
-		SAY('T', before ? before : now, now);
-	free(before);
+	review_read(p, base, &r);
+	if (now && !r.told) {
+		r.told = xstrdup(now);
+		rc = review_write(p, &r, e);
+		if (rc == 0)
+			SAY('T', now, now);
+	} else if (now) {
+		SAY('T', r.reviewed, now);
+	}
+	review_free(&r);
 	free(now);
 	return rc;
 }
@@ -125,6 +140,7 @@ static int
 snapshot(const struct order *o, struct make *m, struct err *e)
 {
 	struct take t = take_of(&m->place);
+	struct review r;
 	char *now;
 	int rc;
 
@@ -135,14 +151,40 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 	now = take_tree(&t, o->base, e);
 	if (!now)
 		return -1;
-	rc = changes_say(m->place.repository, o->base, o->tree, now, e);
+	review_read(&m->place, o->base, &r);
+	rc = changes_say(m->place.repository, r.reviewed, o->tree, now, e);
+	free(r.told);
+	r.told = now;
 	if (rc == 0)
-		rc = place_write(m->place.tree_file,
-		    (const char *const[]){ now, NULL }, e);
+		rc = review_write(&m->place, &r, e);
 	if (rc == 0)
 		SAY('T', o->tree, now);
-	free(now);
+	review_free(&r);
 	return rc;
+}
+
+/* What one that was ended on the way has left, comes first. */
+static int
+settle(const struct order *o, const struct make *m, struct err *e)
+{
+	struct write_roots roots = { { NULL } };
+	struct project p;
+	int rc;
+
+	if (project_look(o->project, &p, NULL) == 0)
+		roots.path[IN_PROJECT] = p.path;
+	roots.path[IN_WORKTREE] = m->place.worktree;
+	rc = write_settle(&m->place, &roots, o->base, e);
+	project_free(&p);
+	return rc;
+}
+
+static int
+obey_decide(const struct order *o, const struct make *m, struct err *e)
+{
+	return decide(&(struct decide){ .place = &m->place,
+		.project = o->project, .base = o->base,
+		.take = take_of(&m->place) }, e);
 }
 
 static int
@@ -153,12 +195,16 @@ obey(const char *verb, const struct order *o, struct err *e)
 	int rc = place_open(&m.place, o->state, o->session,
 	    atoll(o->project_id), o->path, e);
 
+	if (rc == 0 && access(m.place.journal_file, F_OK) == 0)
+		rc = settle(o, &m, e);
 	if (rc < 0)
 		;
 	else if (strcmp(verb, "create") == 0)
 		rc = create(o, &m, e);
 	else if (strcmp(verb, "snapshot") == 0)
 		rc = snapshot(o, &m, e);
+	else if (strcmp(verb, "decide") == 0)
+		rc = obey_decide(o, &m, e);
 	else if (strcmp(verb, "remove") == 0)
 		rc = make_remove(&m, e);
 	else
@@ -176,8 +222,8 @@ main(int argc, char **argv)
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || parse(argc - 1, argv + 1, &o) < 0) {
-		fprintf(stderr, "usage: hearth-worktree create|snapshot|remove"
-		    " --state DIR --session UUID --project-id N --project DIR"
+		fprintf(stderr, "usage: hearth-worktree "
+		    "create|snapshot|decide|remove --state DIR --session UUID --project-id N --project DIR"
 		    " [--branch B] [--path DIR] [--base COMMIT] [--tree TREE]"
 		    " [--watch]\n");
 		return 64;
