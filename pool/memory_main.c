@@ -31,9 +31,10 @@
 /* It takes a fifth of a processor at most, and leaves every process that it
  * looks at alone for longer than it held it up. */
 #define PAUSE 4
-/* Until the signal that stops a tree has come to all its threads. */
-#define STOP_TRIES 20
-#define STOP_PAUSE_MS 10
+/* Until the signal that stops a tree has come to all its threads, or what an
+ * idle one does for a moment is over. */
+#define LOOKS 20
+#define LOOK_PAUSE_MS 10
 
 struct request {
 	char mark;             /* ? ! or 0 */
@@ -57,36 +58,40 @@ parse(char *line, struct request *q)
 	return end != line && *end == '\n';
 }
 
+/* Why it may not be hibernated, or NULL. */
+static const char *
+refusal(const struct request *q, bool is_stopped)
+{
+	struct hibernation h;
+
+	for (int i = 0; i < LOOKS; i++) {
+		hibernation_look(q->roots, q->n, &h);
+		if (is_stopped ? h.stopped >= h.processes : h.busy == 0)
+			break;
+		nanosleep(&(struct timespec){
+		    .tv_nsec = LOOK_PAUSE_MS * 1000000 }, NULL);
+	}
+	return hibernation_refusal(&h, is_stopped);
+}
+
 static const char *
 page_out(const struct request *q)
 {
-	struct hibernation h;
-	const char *why;
+	const char *why = refusal(q, true);
 
-	for (int i = 0; i < STOP_TRIES; i++) {
-		hibernation_look(q->roots, q->n, &h);
-		if (h.stopped >= h.processes)
-			break;
-		nanosleep(&(struct timespec){
-		    .tv_nsec = STOP_PAUSE_MS * 1000000 }, NULL);
-	}
-	why = hibernation_refusal(&h, true);
 	return why ? why : hibernation_page_out(q->roots, q->n);
 }
 
 static void
 answer(struct footprints *f, const struct request *q)
 {
-	struct hibernation h;
 	struct footprint print;
 	const char *why = NULL;
 
-	if (q->mark == '!') {
+	if (q->mark == '!')
 		why = page_out(q);
-	} else if (q->mark == '?') {
-		hibernation_look(q->roots, q->n, &h);
-		why = hibernation_refusal(&h, false);
-	}
+	else if (q->mark == '?')
+		why = refusal(q, false);
 	footprints_read(f, q->serial, q->roots, q->n, &print);
 	printf("%" PRId64 " %" PRId64 " %" PRId64 " %d%s%s\n", q->serial,
 	    print.pss_kb, print.cpu_ms, print.processes, why ? " " : "",
