@@ -20,11 +20,11 @@ insert into hearth.sessions (id, project_id, archived_at)
 -- What the daemon is asked for.
 create function pg_temp.asked(sql text) returns text language plpgsql as $$
 declare
-	id bigint := pg_temp.app(sql)::bigint;
+	command bigint := pg_temp.app(sql)::bigint;
 begin
 	return (select concat_ws(' ', c.kind, c.session_id = pg_temp.id(1),
 			c.chat_id = pg_temp.id(11), c.requested_by, c.status, c.args)
-		from hearth.commands c where c.id = asked.id);
+		from hearth.commands c where c.id = command);
 end $$;
 select is(pg_temp.asked(sql), expected, sql) from (values
 	('select hearth.accept_change(1, ''ann'')',
@@ -46,13 +46,12 @@ select is(pg_temp.asked(sql), expected, sql) from (values
 	('select hearth.accept_hunks(1, array[2, 1])',
 	'accept_hunks t t pending {"changes": [1], "decision": "accept"}'))
 	v (sql, expected);
-select is((select args from hearth.commands where id = pg_temp.app(format(
-	'select hearth.accept_changes(%L, ''ann'')', pg_temp.id(1)))::bigint),
-	'{"changes": [1, 2, 8], "decision": "accept"}',
-	'all that is pending now');
-select is((select args from hearth.commands where id = pg_temp.app(format(
-	'select hearth.reject_changes(%L)', pg_temp.id(2)))::bigint),
-	'{"changes": [], "decision": "reject"}', 'nothing is pending');
+select is(pg_temp.asked(format('select hearth.accept_changes(%L, ''ann'')',
+	pg_temp.id(1))), 'accept_changes t t ann pending {"changes": [1, 2, 8],'
+	' "decision": "accept"}', 'all that is pending now');
+select is(pg_temp.asked(format('select hearth.reject_changes(%L)',
+	pg_temp.id(2))), 'reject_changes f f pending {"changes": [],'
+	' "decision": "reject"}', 'nothing is pending');
 select is((select count(*) from hearth.pending_changes
 	where decision is not null), 0::bigint,
 	'rows are the daemon''s to change');
@@ -85,21 +84,21 @@ select pg_temp.fails(sql, state, hint, sql) from (values
 
 -- Files
 
-select is((select concat_ws(' ', kind, agent, requested_by, args)
-	from hearth.commands where id = pg_temp.app(format(
-		'select hearth.%s(%L, %s)', call, pg_temp.id(1), args))::bigint),
-	expected, call || ' ' || args) from (values
-	('queue_create', $$'a/b.c', 'x', 'qwen', 'ann'$$, 'queue_create qwen ann'
-		' {"path": "a/b.c", "text": "x", "verb": "create"}'),
+select is(pg_temp.asked(format('select hearth.%s(%L, %s)', call,
+	pg_temp.id(1), given)), expected, call || ' ' || given) from (values
+	('queue_create', $$'a/b.c', 'x', 'qwen', 'ann'$$,
+	'queue_create t t ann pending {"path": "a/b.c", "text": "x", "verb": "create"}'),
 	('queue_create', $$'.env', null$$,
-		'queue_create {"path": ".env", "text": "", "verb": "create"}'),
-	('queue_edit', $$'a', 'x', 'y', 'qwen'$$, 'queue_edit qwen {"path": "a",'
-		' "text": "x", "verb": "edit", "other_text": "y"}'),
-	('queue_edit', $$'a', 'x', null$$, 'queue_edit {"path": "a",'
-		' "text": "x", "verb": "edit", "other_text": ""}'),
+	'queue_create t t pending {"path": ".env", "text": "", "verb": "create"}'),
+	('queue_edit', $$'a', 'x', 'y', 'qwen'$$,
+	'queue_edit t t pending {"path": "a", "text": "x", "verb": "edit", "other_text": "y"}'),
+	('queue_edit', $$'a', 'x', null$$,
+	'queue_edit t t pending {"path": "a", "text": "x", "verb": "edit", "other_text": ""}'),
 	('queue_delete', $$'..a/...'$$,
-		'queue_delete {"path": "..a/...", "verb": "delete"}'))
-	v (call, args, expected);
+	'queue_delete t t pending {"path": "..a/...", "verb": "delete"}'))
+	v (call, given, expected);
+select is((select string_agg(agent, ' ') from hearth.commands
+	where agent is not null), 'qwen qwen', 'for an agent');
 select pg_temp.fails(format('select hearth.queue_create(%L, %L, ''x'')',
 	pg_temp.id(1), path), '22023', 'Give it from the top%',
 	coalesce(path, 'no path'))
