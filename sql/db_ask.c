@@ -358,6 +358,7 @@ decision_of(const PGresult *res, int i)
 		.hunks = result_text(res, i, "hunks"),
 		.text = result_text(res, i, "text"),
 		.other_text = result_text(res, i, "other_text"),
+		.has_pending = result_bool(res, i, "has_pending"),
 		.turn = result_int8(res, i, "turn"),
 		.agent = result_text(res, i, "agent"),
 		.chat = result_text(res, i, "chat"),

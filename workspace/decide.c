@@ -91,7 +91,7 @@ tell_found(const struct decide *d, struct review *r, struct err *e)
 
 	if (rc == 0 && strcmp(now, r->told) != 0) {
 		rc = changes_say(d->place->repository, r->reviewed, r->told,
-		    now, e);
+		    NULL, now, e);
 		free(r->told);
 		r->told = now;
 		now = NULL;
