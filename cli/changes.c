@@ -11,8 +11,8 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "cli/await.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/db.h"
 #include "cli/diff.h"
 #include "cli/follow.h"
@@ -91,9 +91,26 @@ static const struct {
 static int
 finish(PGconn *conn, char *command, const char *what)
 {
-	int status = command != NULL ? await_command(conn, command, what) :
-	    CLI_FAILED;
+	char *why = NULL;
+	int status = CLI_FAILED;
 
+	if (command == NULL)
+		return CLI_FAILED;
+	switch (command_wait(conn, command, &why)) {
+	case COMMAND_DONE:
+		status = 0;
+		break;
+	case COMMAND_FAILED:
+		cli_fail("%s: %s", what, why);
+		break;
+	case COMMAND_WAITS:
+		cli_fail("%s: no hearthd is up; it is done when one is",
+		    what);
+		break;
+	case COMMAND_LOST:
+		break;
+	}
+	free(why);
 	free(command);
 	return status;
 }

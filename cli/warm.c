@@ -6,22 +6,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/alloc.h"
-#include "cli/await.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/db.h"
 #include "cli/follow.h"
 
 static int
-wait_for(PGconn *conn, const char *chat, const char *agent,
+show_end(PGconn *conn, const char *chat, const char *agent,
     const char *command)
 {
-	char *what = xasprintf("agent %s in chat %s is not warm", agent, chat);
-	int status = await_command(conn, command, what);
+	char *why;
+	int status = CLI_FAILED;
 
-	if (status == 0)
+	switch (command_wait(conn, command, &why)) {
+	case COMMAND_DONE:
 		printf("agent %s in chat %s is warm\n", agent, chat);
-	free(what);
+		status = 0;
+		break;
+	case COMMAND_FAILED:
+		cli_fail("agent %s in chat %s is not warm: %s", agent, chat,
+		    why);
+		break;
+	case COMMAND_WAITS:
+		cli_fail("no hearthd is up; agent %s is started when one is",
+		    agent);
+		break;
+	case COMMAND_LOST:
+		break;
+	}
+	free(why);
 	return status;
 }
 
@@ -42,7 +55,7 @@ cli_warm(struct cli *cli, int argc, char **argv)
 		command = db_value(conn, "select hearth.warm($1, $2, "
 		    "'hearth warm')", PARAMS(rest[0], rest[1]));
 	if (command != NULL)
-		status = wait_for(conn, rest[0], rest[1], command);
+		status = show_end(conn, rest[0], rest[1], command);
 	free(command);
 	PQfinish(conn);
 	return status;
