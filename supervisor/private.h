@@ -119,8 +119,7 @@ struct task {
 	bool is_begun;
 	/*
 	 * Its time has come: session->copy is known, and nobody else is at work
-	 * in it. It ends with task_end(), in this call or
-	 * later.
+	 * in it. It ends with task_end(), in this call or later.
 	 */
 	void (*begin)(struct task *t);
 	/*

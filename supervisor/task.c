@@ -2,8 +2,8 @@
 /*
  * Tasks: work on a session's working copy that is no turn's, such as deciding
  * on a change. They are done one by one, in the order in which they were asked
- * for, when nothing else is at work in the copy and no turn lives that has begun
- * with it; turns that have not let them go first.
+ * for, when nothing else is at work in the copy and no turn lives that has
+ * begun with it; turns that have not let them go first.
  *
  * Must never know: what a task does.
  */

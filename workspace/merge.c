@@ -40,7 +40,8 @@ is_binary(const struct buf *b)
 }
 
 static int
-merge_copies(const struct git *g, char *const path[SIDES], struct buf *out, struct err *e)
+merge_copies(const struct git *g, char *const path[SIDES], struct buf *out,
+    struct err *e)
 {
 	struct err why = { "" };
 
@@ -57,8 +58,8 @@ merge_copies(const struct git *g, char *const path[SIDES], struct buf *out, stru
 
 /* The sides' bytes are there. */
 static int
-merge_bytes(const struct place *p, const struct git *g, struct buf side[SIDES], struct buf *out,
-    struct err *e)
+merge_bytes(const struct place *p, const struct git *g,
+    struct buf side[SIDES], struct buf *out, struct err *e)
 {
 	static const char *const names[] = { "ours", "base", "theirs" };
 	char *path[SIDES];

@@ -226,7 +226,8 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || parse(argc - 1, argv + 1, &o) < 0) {
 		fprintf(stderr, "usage: hearth-worktree "
-		    "create|snapshot|decide|remove --state DIR --session UUID --project-id N --project DIR"
+		    "create|snapshot|decide|remove --state DIR --session"
+		    " UUID --project-id N --project DIR"
 		    " [--branch B] [--path DIR] [--base COMMIT] [--tree TREE]"
 		    " [--watch]\n");
 		return 64;
