@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decisions on changes: what is accepted is in the project's own checkout and is
- * not told again, what is rejected is gone from the worktree, what is reverted
- * waits again; never is a byte of anybody's work lost, and whatever is killed on
- * the way, files and rows say the same.
+ * Decisions on changes: what is accepted is in the project's own checkout and
+ * is not told again, what is rejected is gone from the worktree, what is
+ * reverted waits again; never is a byte of anybody's work lost, and whatever is
+ * killed on the way, files and rows say the same.
  */
 #include "tests/e2e.h"
 
@@ -18,6 +18,9 @@
 
 #include "base/alloc.h"
 #include "base/tree.h"
+
+/* Whoever runs the test. */
+#define COMMIT "git -c user.name=t -c user.email=t@t commit -q"
 
 #define CHANGE(columns) "select " columns " from hearth.pending_changes " \
 	"where status = 'pending' and file_path = '%s'"
@@ -126,7 +129,7 @@ START_TEST(a_project_that_moved_on_is_merged)
 {
 	start(NULL);
 	shell("cd %s && seq 1 20 > n.txt && git add n.txt && "
-	    "git commit -qm n", project);
+	    COMMIT " -m n", project);
 	complete(chat, "fake", "run sed -i s/^18$/eighteen/ n.txt");
 	shell("cd %s && sed -i 's/^2$/two/' n.txt", project);
 	check_done("accept_change(%lld)", pending("n.txt"));
@@ -168,7 +171,7 @@ START_TEST(files_of_every_kind_are_accepted)
 {
 	start(NULL);
 	shell("cd %s && ln -s a.txt link && printf 'x\\0y' > bin && "
-	    "git add -A && git commit -qm more", project);
+	    "git add -A && " COMMIT " -m more", project);
 	complete(chat, "fake", "write deep/er/new.txt hello\\n;delete b.txt;"
 	    "run chmod +x a.txt;run ln -sf b.txt link;"
 	    "run head -c 3 /dev/zero > bin");
@@ -200,7 +203,7 @@ START_TEST(a_link_in_the_project_never_leads_out_of_it)
 {
 	start(NULL);
 	shell("mkdir %s/sub && echo s > %s/sub/s.txt && cd %s && "
-	    "git add -A && git commit -qm sub", project, project, project);
+	    "git add -A && " COMMIT " -m sub", project, project, project);
 	complete(chat, "fake", "write sub/s.txt changed\\n;"
 	    "write sub/new.txt n\\n");
 	shell("mkdir %s/outside && echo s > %s/outside/s.txt && "
@@ -347,7 +350,7 @@ START_TEST(a_revert_keeps_what_came_after)
 
 	start(NULL);
 	shell("cd %s && seq 1 20 > n.txt && git add n.txt && "
-	    "git commit -qm n", project);
+	    COMMIT " -m n", project);
 	complete(chat, "fake", "run sed -i s/^18$/eighteen/ n.txt");
 	first = pending("n.txt");
 	check_done("accept_change(%lld)", first);
@@ -375,7 +378,7 @@ START_TEST(hunks_are_accepted_one_by_one)
 
 	start(NULL);
 	shell("cd %s && seq 1 40 > n.txt && git add n.txt && "
-	    "git commit -qm n", project);
+	    COMMIT " -m n", project);
 	complete(chat, "fake", "run sed -i -e s/^3$/three/ -e s/^20$/twenty/ "
 	    "-e s/^38$/last/ n.txt");
 	change = pending("n.txt");
@@ -585,7 +588,7 @@ START_TEST(what_cannot_be_changed_is_told_and_left)
 {
 	start(NULL);
 	shell("cd %s && echo aaa > twice.txt && git add -A && "
-	    "git commit -qm t", project);
+	    COMMIT " -m t", project);
 	for (size_t i = 0; i < sizeof bad_files / sizeof *bad_files; i++) {
 		char *call = xasprintf(bad_files[i].call, session_of(chat));
 		char *expected = xasprintf("failed: %s", bad_files[i].code);
@@ -695,7 +698,7 @@ change_files(const char *text)
 	prepare();
 	for (int i = 1; i <= FILES; i++)
 		shell("echo old > %s/f%d", project, i);
-	shell("cd %s && git add -A && git commit -qm f", project);
+	shell("cd %s && git add -A && " COMMIT " -m f", project);
 	start(NULL);
 	complete(chat, "fake", "run for i in 1 2 3 4 5\\; do echo %s > f$i"
 	    "\\; done", text);
