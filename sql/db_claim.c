@@ -175,6 +175,7 @@ on_claimed(void *ctx, const PGresult *res, const struct sql_error *e)
 	}
 	fill_turn(a->details, 0, &t);
 	fill_details(a->details, &t);
+	t.unread = result_text(a->details, 0, "unread");
 	t.command = command = parse_array(result_text(a->details, 0,
 	    "command"));
 	t.env = env = parse_array(result_text(a->details, 0, "env"));

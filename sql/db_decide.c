@@ -28,6 +28,7 @@ decision_of(const PGresult *res, int i)
 		.has_pending = result_bool(res, i, "has_pending"),
 		.turn = result_int8(res, i, "turn"),
 		.agent = result_text(res, i, "agent"),
+		.other_turns = result_text(res, i, "other_turns"),
 		.chat = result_text(res, i, "chat"),
 		.chat_last_seq = result_int8(res, i, "chat_last_seq"),
 	};

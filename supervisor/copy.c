@@ -5,8 +5,7 @@
  * the turn may have. One operation at a time; turns and tasks that want one
  * meanwhile are looked at again when it is over.
  *
- * Whose change: what is found before a turn is a person's, unless an agent was
- * still at work after its turn; what is found after it is its agent's.
+ * Whose the changes are that a tree shows is supervisor/whose.c's to say.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -91,24 +90,14 @@ copy_change_row(const struct file_change *change)
 
 void
 copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
-    const struct file_change *changes, size_t n)
+    const char *other_turns, const struct file_change *changes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct change_row row = copy_change_row(&changes[i]);
 
+		row.other_turns = other_turns;
 		record_change(chat->log, turn, agent, &row);
 	}
-}
-
-void
-copy_record_found(struct chat *chat, const struct file_change *changes,
-    size_t n)
-{
-	struct session *s = chat->session;
-
-	copy_record_changes(chat, 0, s->background_agent, changes, n);
-	free(s->background_agent);
-	s->background_agent = NULL;
 }
 
 /* ---- made */
@@ -133,7 +122,7 @@ on_made(void *ctx, const struct err *e)
 		task_drop_all(s, "workspace_failed", e->text);
 	} else {
 		/* a copy taken up again is not clean: what was done in it
-		 * meanwhile is a person's */
+		 * meanwhile is told with the next tree */
 		s->is_copy_made = true;
 		record_worktree(s->log, working_copy_path(s->copy),
 		    working_copy_branch(s->copy), working_copy_base(s->copy));
@@ -200,8 +189,9 @@ on_tree_before(void *ctx, const struct err *e,
 	} else {
 		t->is_tree_taken = true;
 		record_begin(s->sup->recorder);
-		copy_record_found(t->chat, changes, n);
+		whose_record(s, t->chat, NULL, changes, n);
 		record_end(s->sup->recorder);
+		whose_told(s, NULL);
 		turn_advance(t);
 	}
 	copy_wake(s);
@@ -220,6 +210,7 @@ copy_tree_before(struct turn *t)
 		return false;
 	if (working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
+		whose_told(s, NULL);
 		return true;
 	}
 	begin_work(t, COPY_TREE_BEFORE);
@@ -243,6 +234,8 @@ on_tree_after(void *ctx, const struct err *e,
 		    "after the turn; its changes are found before the next "
 		    "one: %s", e->text);
 	turn_finish(t, e ? NULL : changes, e ? 0 : n);
+	if (!e)
+		whose_told(s, t);
 	copy_wake(s);
 	session_tidy(s);
 }
@@ -255,6 +248,7 @@ copy_tree_after(struct turn *t)
 	if (!t->outcome.used_tool && s->copy_work == COPY_IDLE &&
 	    working_copy_is_clean(s->copy)) {
 		turn_finish(t, NULL, 0);
+		whose_told(s, t);
 		return;
 	}
 	if (s->copy_work != COPY_IDLE)

@@ -1082,7 +1082,7 @@ START_TEST(the_daemons_own_rights_are_enough)
 	record_permission_end(log, got.t.turn, "fake", 7, 1, "answered", "y",
 	    "ann");
 	record_change(log, got.t.turn, "fake", &(struct change_row){ "a",
-	    'c', "@@", NULL, "1", NULL, "100644" });
+	    'c', "@@", NULL, "1", NULL, "100644", NULL });
 	db_decide(node.db, 1, on_decide, NULL);
 	db_session_copy(node.db, session_id(1), on_copy, NULL);
 	record_decided(log, &(struct decided_row){ .change = 1,
