@@ -189,6 +189,25 @@ START_TEST(files_of_every_kind_are_accepted)
 }
 END_TEST
 
+START_TEST(names_that_are_no_text_are_decided_on)
+{
+	start(NULL);
+	complete(chat, "fake", "say hello");
+	shell("cd %s && echo n > \"$(printf 'caf\\351')\" && "
+	    "echo q > '\"q'", worktree());
+	complete(chat, "fake", "say hello");
+	check_value("2", "select count(*) from hearth.pending_changes "
+	    "where file_path ~ '^\"'");
+	check_done("accept_changes('%s')", session_of(chat));
+	shell("diff -r -x .git %s %s", project, worktree());
+	shell("cd %s && rm caf* && echo r > '\"q'", worktree());
+	complete(chat, "fake", "say hello");
+	check_done("reject_changes('%s')", session_of(chat));
+	shell("diff -r -x .git %s %s", project, worktree());
+	shell("test $(ls %s | wc -l) = 4", project);
+}
+END_TEST
+
 START_TEST(permissions_and_owners_of_the_users_file_stay)
 {
 	start(NULL);
@@ -855,6 +874,7 @@ add(TCase *tc)
 	tcase_add_test(tc, a_project_that_moved_on_is_merged);
 	tcase_add_test(tc, a_conflict_leaves_both_sides_as_they_are);
 	tcase_add_test(tc, files_of_every_kind_are_accepted);
+	tcase_add_test(tc, names_that_are_no_text_are_decided_on);
 	tcase_add_test(tc, permissions_and_owners_of_the_users_file_stay);
 	tcase_add_test(tc, a_link_in_the_project_never_leads_out_of_it);
 	tcase_add_test(tc,
