@@ -53,8 +53,10 @@ static const struct command {
 	    "end an agent's child, a chat, a whole session" },
 	{ "approve", cli_approve, "approve [REQUEST OPTION]",
 	    "answer an agent's question, or list what is asked" },
-	{ "changes", cli_changes, "changes [list [CHAT] | show ID]",
-	    "changed files that wait for a decision" },
+	{ "changes", cli_changes, "changes [list [CHAT] | show ID... | "
+	    "accept ID... | accept --hunks N,N... ID | reject ID... | "
+	    "revert ID... | accept --all CHAT | reject --all CHAT]",
+	    "changed files that wait for a decision, and deciding" },
 	{ "doctor", cli_doctor, "doctor [--state-dir DIR]",
 	    "check this machine and the database" },
 };

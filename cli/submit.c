@@ -76,7 +76,7 @@ submit_warn_without_node(PGconn *conn)
 void
 submit_list_changes(PGconn *conn, const char *chat, const char *turn)
 {
-	PGresult *res = db_query(conn, "select operation, file_path, "
+	PGresult *res = db_query(conn, "select id, operation, file_path, "
 	    "coalesce(agent, 'a person') from hearth.pending_changes "
 	    "where status = 'pending' and session_id = (select session_id "
 	    "from hearth.chats where id = $1) "
@@ -84,7 +84,13 @@ submit_list_changes(PGconn *conn, const char *chat, const char *turn)
 	    PARAMS(chat, turn));
 
 	for (int i = 0; res != NULL && i < PQntuples(res); i++)
-		printf("%-6s  %s  (%s)\n", PQgetvalue(res, i, 0),
-		    PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
+		printf("%4s  %-6s  %s  (%s)\n", PQgetvalue(res, i, 0),
+		    PQgetvalue(res, i, 1), PQgetvalue(res, i, 2),
+		    PQgetvalue(res, i, 3));
+	if (res != NULL && PQntuples(res) > 0) {
+		fflush(stdout);
+		fprintf(stderr, "hearth changes show, accept or reject them "
+		    "by their numbers\n");
+	}
 	PQclear(res);
 }

@@ -289,6 +289,7 @@ struct decision_row {
 	const char *old_oid, *new_oid, *old_mode, *new_mode; /* or NULL */
 	const char *hunks;         /* "1,3", NULL all */
 	const char *text, *other_text;
+	bool has_pending;          /* revert: another one of the file waits */
 	int64_t turn;              /* what is left of it belongs to; 0 none */
 	const char *agent;         /* likewise; NULL: a person */
 	const char *other_turns;   /* likewise; "{7,9}" or NULL */

@@ -2,7 +2,8 @@
 /*
  * What the files of struct db share: db.c (life, callbacks, end), db_start.c
  * (from a connected writer to a registered node), db_ask.c (questions on the
- * other connection), db_claim.c (claims). Nobody else includes this.
+ * other connection), db_claim.c (claims), db_decide.c (decisions). Nobody else
+ * includes this.
  */
 #ifndef HEARTH_DB_PRIVATE_H
 #define HEARTH_DB_PRIVATE_H

@@ -27,6 +27,7 @@ struct item {
 	char *verb, *path, *agent, *other_turns;
 	char *status;            /* NULL: it is no change yet */
 	bool is_noted;           /* its row has the decision */
+	bool has_pending;        /* besides it, of the same file */
 	struct chat *chat;       /* NULL: told nowhere */
 	char *code, *why;        /* of its outcome; NULL: done */
 };
@@ -142,7 +143,8 @@ record_left(struct decision *d, const struct file_decided *files)
 	for (size_t i = 0; i < files->n_left; i++) {
 		struct item *it = find_item(d, 0, files->left[i].path);
 
-		if (it && it->chat)
+		if (it && it->chat && (it->has_pending ||
+		    files->left[i].operation != '='))
 			copy_record_changes(it->chat, it->turn, it->agent,
 			    it->other_turns, &files->left[i], 1);
 	}
@@ -247,6 +249,7 @@ item_of(struct session *s, const struct decision_row *row)
 		.agent = xstrdup(row->agent),
 		.other_turns = xstrdup(row->other_turns),
 		.is_noted = row->status && row->is_fit,
+		.has_pending = row->has_pending,
 		.chat = row->chat ? session_chat(s, row->chat,
 		    row->chat_last_seq) : NULL,
 	};
@@ -282,7 +285,7 @@ on_rows(void *ctx, const struct decision_row *rows, size_t n,
 		task_put_off(&d->task);
 		return;
 	}
-	if (n == 0) {
+	if (n == 0 || s->is_lost) {
 		record_command(s->sup->recorder, d->command, "failed", "lost",
 		    "another node has the session");
 		record_barrier(s->sup->recorder, on_durable, d);

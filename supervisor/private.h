@@ -130,9 +130,8 @@ struct task {
 	                             * there; else it may not be there */
 	bool is_begun;
 	/*
-	 * Its time has come: session->copy is known, nobody else is at work in
-	 * it, and no exclusive turn is. It ends with task_end(), in this call or
-	 * later.
+	 * Its time has come: session->copy is known, and nobody else is at work
+	 * in it. It ends with task_end(), in this call or later.
 	 */
 	void (*begin)(struct task *t);
 	/*

@@ -2,8 +2,8 @@
 /*
  * Tasks: work on a session's working copy that is no turn's, such as deciding
  * on a change. They are done one by one, in the order in which they were asked
- * for, when nothing else is at work in the copy and no exclusive turn lives
- * that has begun with it; turns that have not begun with it let them go first.
+ * for, when nothing else is at work in the copy and no turn lives that has
+ * begun with it; turns that have not let them go first.
  *
  * Must never know: what a task does.
  */
@@ -14,8 +14,7 @@
 static bool
 is_in_the_way(const struct turn *t)
 {
-	return t->is_exclusive &&
-	    (t->state != TURN_STARTING || t->is_tree_taken);
+	return t->state != TURN_STARTING || t->is_tree_taken;
 }
 
 /* Draining, what was asked for is still done while turns run. */
@@ -115,6 +114,10 @@ task_put_off(struct task *t)
 	t->is_begun = false;
 	s->copy_work = COPY_IDLE;
 	s->sup->tasks--;
+	if (!s->is_lost)
+		return;
+	task_drop_all(s, "lost", "another node has the session");
+	session_tidy(s);
 }
 
 void

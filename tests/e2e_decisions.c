@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decisions on changes: what is accepted is in the project's own checkout and is
- * not told again, what is rejected is gone from the worktree, what is reverted
- * waits again; never is a byte of anybody's work lost, and whatever is killed on
- * the way, files and rows say the same.
+ * Decisions on changes: what is accepted is in the project's own checkout and
+ * is not told again, what is rejected is gone from the worktree, what is
+ * reverted waits again; never is a byte of anybody's work lost, and whatever is
+ * killed on the way, files and rows say the same.
  */
 #include "tests/e2e.h"
 
@@ -13,9 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/tree.h"
+
+/* Whoever runs the test. */
+#define COMMIT "git -c user.name=t -c user.email=t@t commit -q"
 
 #define CHANGE(columns) "select " columns " from hearth.pending_changes " \
 	"where status = 'pending' and file_path = '%s'"
@@ -124,7 +129,7 @@ START_TEST(a_project_that_moved_on_is_merged)
 {
 	start(NULL);
 	shell("cd %s && seq 1 20 > n.txt && git add n.txt && "
-	    "git commit -qm n", project);
+	    COMMIT " -m n", project);
 	complete(chat, "fake", "run sed -i s/^18$/eighteen/ n.txt");
 	shell("cd %s && sed -i 's/^2$/two/' n.txt", project);
 	check_done("accept_change(%lld)", pending("n.txt"));
@@ -166,7 +171,7 @@ START_TEST(files_of_every_kind_are_accepted)
 {
 	start(NULL);
 	shell("cd %s && ln -s a.txt link && printf 'x\\0y' > bin && "
-	    "git add -A && git commit -qm more", project);
+	    "git add -A && " COMMIT " -m more", project);
 	complete(chat, "fake", "write deep/er/new.txt hello\\n;delete b.txt;"
 	    "run chmod +x a.txt;run ln -sf b.txt link;"
 	    "run head -c 3 /dev/zero > bin");
@@ -184,6 +189,25 @@ START_TEST(files_of_every_kind_are_accepted)
 }
 END_TEST
 
+START_TEST(names_that_are_no_text_are_decided_on)
+{
+	start(NULL);
+	complete(chat, "fake", "say hello");
+	shell("cd %s && echo n > \"$(printf 'caf\\351')\" && "
+	    "echo q > '\"q'", worktree());
+	complete(chat, "fake", "say hello");
+	check_value("2", "select count(*) from hearth.pending_changes "
+	    "where file_path ~ '^\"'");
+	check_done("accept_changes('%s')", session_of(chat));
+	shell("diff -r -x .git %s %s", project, worktree());
+	shell("cd %s && rm caf* && echo r > '\"q'", worktree());
+	complete(chat, "fake", "say hello");
+	check_done("reject_changes('%s')", session_of(chat));
+	shell("diff -r -x .git %s %s", project, worktree());
+	shell("test $(ls %s | wc -l) = 4", project);
+}
+END_TEST
+
 START_TEST(permissions_and_owners_of_the_users_file_stay)
 {
 	start(NULL);
@@ -198,7 +222,7 @@ START_TEST(a_link_in_the_project_never_leads_out_of_it)
 {
 	start(NULL);
 	shell("mkdir %s/sub && echo s > %s/sub/s.txt && cd %s && "
-	    "git add -A && git commit -qm sub", project, project, project);
+	    "git add -A && " COMMIT " -m sub", project, project, project);
 	complete(chat, "fake", "write sub/s.txt changed\\n;"
 	    "write sub/new.txt n\\n");
 	shell("mkdir %s/outside && echo s > %s/outside/s.txt && "
@@ -345,7 +369,7 @@ START_TEST(a_revert_keeps_what_came_after)
 
 	start(NULL);
 	shell("cd %s && seq 1 20 > n.txt && git add n.txt && "
-	    "git commit -qm n", project);
+	    COMMIT " -m n", project);
 	complete(chat, "fake", "run sed -i s/^18$/eighteen/ n.txt");
 	first = pending("n.txt");
 	check_done("accept_change(%lld)", first);
@@ -373,7 +397,7 @@ START_TEST(hunks_are_accepted_one_by_one)
 
 	start(NULL);
 	shell("cd %s && seq 1 40 > n.txt && git add n.txt && "
-	    "git commit -qm n", project);
+	    COMMIT " -m n", project);
 	complete(chat, "fake", "run sed -i -e s/^3$/three/ -e s/^20$/twenty/ "
 	    "-e s/^38$/last/ n.txt");
 	change = pending("n.txt");
@@ -583,7 +607,7 @@ START_TEST(what_cannot_be_changed_is_told_and_left)
 {
 	start(NULL);
 	shell("cd %s && echo aaa > twice.txt && git add -A && "
-	    "git commit -qm t", project);
+	    COMMIT " -m t", project);
 	for (size_t i = 0; i < sizeof bad_files / sizeof *bad_files; i++) {
 		char *call = xasprintf(bad_files[i].call, session_of(chat));
 		char *expected = xasprintf("failed: %s", bad_files[i].code);
@@ -600,14 +624,257 @@ START_TEST(what_cannot_be_changed_is_told_and_left)
 }
 END_TEST
 
+/* ---- the client */
+
+static void __attribute__((format(printf, 2, 3)))
+client(const char *expected, const char *fmt, ...)
+{
+	char arguments[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(arguments, sizeof arguments, fmt, ap);
+	va_end(ap);
+	shell("cd %s && '%s/hearth' -d '%s' %s > said 2>&1; "
+	    "echo $? >> said; grep -q '%s' said || { cat said >&2; false; }",
+	    folder, getenv("top_builddir"), db, arguments, expected);
+}
+
+START_TEST(the_client_decides)
+{
+	start(NULL);
+	client("create  new.txt  (fake)", "run -a fake --chat %s 'write a.txt "
+	    "x\\n;write new.txt y'", chat);
+	client("edit *a.txt *fake", "changes list %s", chat);
+	client("^+x$", "changes show %lld", pending("a.txt"));
+	/* into a pipe: plain */
+	shell("! grep -q \"$(printf '\\033')\" %s/said", folder);
+	client("accepted$", "changes accept %lld", pending("a.txt"));
+	check_project("a.txt", "x\n");
+	client("reverted$", "changes revert %lld", number("select id from "
+	    "hearth.pending_changes where status = 'applied'"));
+	check_project("a.txt", "one\n");
+	client("^0$", "changes reject --all %s", chat);
+	check_pending("");
+	client("rejected: it cannot be accepted", "changes accept %lld",
+	    number("select max(id) from hearth.pending_changes "
+	    "where status = 'rejected'"));
+	client("^64$", "changes accept");
+	client("^64$", "changes revert --all %s", chat);
+	client("no change 999", "changes show 999");
+	complete(chat, "fake", "write a.txt z\\n");
+	client("accepted$", "changes accept --hunks 1 %lld",
+	    pending("a.txt"));
+	check_project("a.txt", "z\n");
+}
+END_TEST
+
+/* ---- killed on the way */
+
+#define FILES 5
+
+static void
+sleep_us(long us)
+{
+	struct timespec t = { us / 1000000, us % 1000000 * 1000 };
+
+	nanosleep(&t, NULL);
+}
+
+/* Each of the files f1 … is what it was or what it is to be. */
+static void
+check_old_or_new(const char *where, const char *old, const char *new)
+{
+	for (int i = 1; i <= FILES; i++) {
+		const char *now = file_text("%s/f%d", where, i);
+
+		ck_assert_msg(strcmp(now, old) == 0 || strcmp(now, new) == 0,
+		    "f%d: %s", i, now);
+	}
+}
+
+static void
+check_all(const char *where, const char *expected)
+{
+	for (int i = 1; i <= FILES; i++)
+		ck_assert_str_eq(file_text("%s/f%d", where, i), expected);
+}
+
+/* No row says that something is under way, and none is in error. */
+static void
+check_settled(const char *status, int n)
+{
+	check_value("0", "select count(*) from hearth.pending_changes "
+	    "where decision is not null or error is not null");
+	check_value(keep(xasprintf("%d", n)), "select count(*) from "
+	    "hearth.pending_changes where status = '%s' and agent = 'fake'",
+	    status);
+}
+
+static void
+change_files(const char *text)
+{
+	prepare();
+	for (int i = 1; i <= FILES; i++)
+		shell("echo old > %s/f%d", project, i);
+	shell("cd %s && git add -A && " COMMIT " -m f", project);
+	start(NULL);
+	complete(chat, "fake", "run for i in 1 2 3 4 5\\; do echo %s > f$i"
+	    "\\; done", text);
+}
+
+/* The daemon, and with it all that it runs. */
+static void
+crash_after(long us)
+{
+	sleep_us(us);
+	daemon_crash();
+}
+
+static void
+wait_commands(void)
+{
+	wait_value("0", LIMIT, "select count(*) from hearth.commands "
+	    "where ended_at is null");
+	check_value("0", "select count(*) from hearth.commands "
+	    "where status <> 'done'");
+}
+
+START_TEST(a_daemon_that_is_killed_ends_its_decisions_later)
+{
+	long long change;
+
+	change_files("new");
+	for (int i = 0; i < 8; i++) {
+		sql("select hearth.accept_changes('%s')", session_of(chat));
+		crash_after(i * 12000);
+		check_old_or_new(project, "old\n", "new\n");
+		start(NULL);
+		wait_commands();
+		check_all(project, "new\n");
+		check_settled("applied", FILES);
+		check_pending("");
+		check_tidy();
+		/* the way back, one by one, likewise */
+		for (int k = 0; k < FILES; k++) {
+			change = number("select min(id) from "
+			    "hearth.pending_changes where status = "
+			    "'applied'");
+			sql("select hearth.revert_change(%lld)", change);
+			if (k == i % FILES) {
+				crash_after(i * 7000);
+				check_old_or_new(project, "new\n", "old\n");
+				start(NULL);
+			}
+			wait_commands();
+		}
+		check_all(project, "old\n");
+		check_all(worktree(), "new\n");
+		check_settled("applied", 0);
+		check_settled("pending", FILES);
+	}
+}
+END_TEST
+
+START_TEST(a_daemon_that_is_killed_takes_changes_back_later)
+{
+	change_files("new");
+	for (int i = 0; i < 6; i++) {
+		sql("select hearth.reject_changes('%s')", session_of(chat));
+		crash_after(i * 15000);
+		check_old_or_new(worktree(), "new\n", "old\n");
+		start(NULL);
+		/* a turn that was asked for later finds it done */
+		complete(chat, "fake", "say hello");
+		wait_commands();
+		check_all(worktree(), "old\n");
+		check_pending("");
+		check_value("0", "select count(*) from hearth.pending_changes "
+		    "where agent is null or decision is not null");
+		check_tidy();
+		complete(chat, "fake", "run for i in 1 2 3 4 5\\; do echo "
+		    "new > f$i\\; done");
+		check_settled("pending", FILES);
+	}
+}
+END_TEST
+
+START_TEST(what_is_asked_for_is_done_once_though_hearthd_is_killed)
+{
+	start(NULL);
+	complete(chat, "fake", "say hello");
+	for (int i = 0; i < 6; i++) {
+		sql("select hearth.queue_edit('%s', 'a.txt', 'one', "
+		    "'one, and one', 'fake')", session_of(chat));
+		crash_after(i * 12000);
+		start(NULL);
+		wait_commands();
+		check_worktree("a.txt", "one, and one\n");
+		check_pending("a.txt/edit");
+		check_value("fake", CHANGE("agent"), "a.txt");
+		check_done("reject_change(%lld)", pending("a.txt"));
+		check_worktree("a.txt", "one\n");
+	}
+}
+END_TEST
+
+static bool
+kill_helper(pid_t pid, pid_t parent, void *ctx)
+{
+	int *times = ctx;
+
+	if (strcmp(file_text("/proc/%d/comm", (int)pid),
+	    "hearth-worktree\n") == 0 && tree_kill(pid, parent) == 0)
+		--*times;
+	return true;
+}
+
+/* Kills the helper whenever it is seen, so often. */
+static void
+kill_helpers(int times)
+{
+	int64_t since = now_ms();
+
+	while (times > 0 && now_ms() - since < 2000) {
+		tree_walk(daemon_pid(), kill_helper, &times);
+		sleep_us(500);
+	}
+}
+
+START_TEST(a_helper_that_is_killed_is_asked_again)
+{
+	change_files("new");
+	for (int i = 0; i < 6; i++) {
+		sql("select hearth.accept_changes('%s')", session_of(chat));
+		kill_helpers(1 + i % 2);
+		wait_commands();
+		check_all(project, "new\n");
+		check_settled("applied", FILES);
+		check_tidy();
+		for (int k = 0; k < FILES; k++)
+			check_done("revert_change((select min(id) from "
+			    "hearth.pending_changes where status = "
+			    "'applied'))");
+		check_settled("pending", FILES);
+	}
+}
+END_TEST
+
 static void
 add(TCase *tc)
 {
+	tcase_add_test(tc, the_client_decides);
+	tcase_add_test(tc, a_daemon_that_is_killed_ends_its_decisions_later);
+	tcase_add_test(tc, a_daemon_that_is_killed_takes_changes_back_later);
+	tcase_add_test(tc,
+	    what_is_asked_for_is_done_once_though_hearthd_is_killed);
+	tcase_add_test(tc, a_helper_that_is_killed_is_asked_again);
 	tcase_add_test(tc,
 	    what_is_accepted_is_in_the_project_and_not_told_again);
 	tcase_add_test(tc, a_project_that_moved_on_is_merged);
 	tcase_add_test(tc, a_conflict_leaves_both_sides_as_they_are);
 	tcase_add_test(tc, files_of_every_kind_are_accepted);
+	tcase_add_test(tc, names_that_are_no_text_are_decided_on);
 	tcase_add_test(tc, permissions_and_owners_of_the_users_file_stay);
 	tcase_add_test(tc, a_link_in_the_project_never_leads_out_of_it);
 	tcase_add_test(tc,

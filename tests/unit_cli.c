@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "cli/agents.h"
 #include "cli/db.h"
+#include "cli/diff.h"
 #include "cli/registry.h"
 #include "cli/render.h"
 #include "cli/run.h"
@@ -516,6 +517,36 @@ START_TEST(agent_that_left_the_path_stays_enabled)
 }
 END_TEST
 
+static const struct {
+	const char *diff;
+	bool has_colours;
+	const char *expected;
+} diff_cases[] = {
+	{ "", false, "" },
+	{ "Binary file, 3 bytes\n", false, "Binary file, 3 bytes\n" },
+	{ "a\033[2Jb", false, "a\033[2Jb\n" },
+	{ "Binary file, 3 bytes\n", true,
+	    "\033[1mBinary file, 3 bytes\033[0m\n" },
+	{ "diff --git a/x b/x\n--- a/x\n@@ -1 +1,2 @@ f\n a\n-b\n+c\td\n",
+	    true, "\033[1mdiff --git a/x b/x\033[0m\n\033[1m--- a/x\033[0m\n"
+	    "\033[36m@@ -1 +1,2 @@ f\033[0m\n a\n\033[31m-b\033[0m\n"
+	    "\033[32m+c\td\033[0m\n" },
+	/* what an agent wrote does not speak to the terminal */
+	{ "@@ -1 +1 @@\n+\033]0;x\007\177\302\233m \303\244\r\n", true,
+	    "\033[36m@@ -1 +1 @@\033[0m\n"
+	    "\033[32m+^[]0;x^G^?^[m \303\244^M\033[0m\n" },
+};
+
+START_TEST(diffs_are_plain_or_in_colours)
+{
+	struct buf out = { 0 };
+
+	diff_render(diff_cases[_i].diff, diff_cases[_i].has_colours, &out);
+	ck_assert_str_eq(out.data, diff_cases[_i].expected);
+	buf_free(&out);
+}
+END_TEST
+
 START_TEST(user_without_rights_changes_nothing)
 {
 	const char *db = pg_database();
@@ -538,6 +569,8 @@ suite(void)
 
 	tcase_add_loop_test(t, run_takes_its_arguments_in_any_order,
 	    0, COUNT(run_cases));
+	tcase_add_loop_test(t, diffs_are_plain_or_in_colours,
+	    0, COUNT(diff_cases));
 	tcase_add_loop_test(t, bad_run_says_what_is_wrong,
 	    0, COUNT(bad_run_cases));
 	tcase_add_test(t, chat_takes_options_and_no_prompt);

@@ -665,6 +665,121 @@ START_TEST(a_copy_is_made_of_its_project_and_told_to_its_owner_alone)
 }
 END_TEST
 
+/* Decisions */
+
+static struct {
+	int answers;
+	size_t n;
+	char words[512];
+} decided;
+
+static void
+on_decide(void *ctx, const struct decision_row *rows, size_t n,
+    const struct err *e)
+{
+	(void)ctx;
+	ck_assert_ptr_null(e);
+	decided.answers++;
+	decided.n = n;
+	decided.words[0] = '\0';
+	for (size_t i = 0; i < n; i++)
+		snprintf(decided.words + strlen(decided.words), 100,
+		    "%s %s%s%s %s %s;", rows[i].verb ? rows[i].verb : "-",
+		    rows[i].path ? rows[i].path : "-",
+		    rows[i].is_fit ? " fit" : "",
+		    rows[i].has_pending ? " pending" : "",
+		    rows[i].agent ? rows[i].agent : "-",
+		    rows[i].hunks ? rows[i].hunks : "-");
+}
+
+static const char *
+ask_decide(const char *args)
+{
+	int before = decided.answers;
+	int64_t id;
+
+	pg_exec(pg, "delete from hearth.commands");
+	pg_exec(pg, args);
+	id = atoll(pg_value(pg, "select id from hearth.commands"));
+	db_decide(node.db, id, on_decide, NULL);
+	UNTIL(&node, decided.answers == before + 1);
+	return decided.words;
+}
+
+#define COMMAND(args) "insert into hearth.commands (kind, session_id, " \
+	"status, requested_by, args) select 'x', id, 'running', 'ann', '" \
+	args "' from hearth.sessions"
+
+START_TEST(decisions_are_noted_where_they_can_be_carried_out)
+{
+	node_start(&node, pg, "one");
+	node_own(&node, 1);
+	pg_exec(pg, "insert into hearth.pending_changes (id, session_id, "
+	    "file_path, operation, status, agent) select n, s.id, path, "
+	    "'edit', status, agent from hearth.sessions s, (values "
+	    "(1, 'a', 'pending', 'fake'), (2, 'b', 'applied', 'fake'), "
+	    "(3, 'b', 'pending', null)) v (n, path, status, agent)");
+	ck_assert_str_eq(ask_decide(COMMAND("{\"decision\": \"accept\", "
+	    "\"changes\": [1, 2, 9], \"hunks\": [1, 3]}")),
+	    "accept a fit fake 1,3;accept b fake 1,3;");
+	ck_assert_str_eq(pg_value(pg, "select string_agg(id || decision, ' ') "
+	    "from hearth.pending_changes where decision is not null"),
+	    "1accept");
+	/* what comes back joins what waits there: a person's */
+	ck_assert_str_eq(ask_decide(COMMAND("{\"decision\": \"revert\", "
+	    "\"changes\": [2]}")), "revert b fit pending - -;");
+	ck_assert_str_eq(ask_decide(COMMAND("{\"decision\": \"accept\", "
+	    "\"changes\": []}")), "- - fit - -;");
+	ck_assert_str_eq(ask_decide(COMMAND("{\"verb\": \"delete\", "
+	    "\"path\": \"c\"}")), "delete c fit - -;");
+	pg_exec(pg, "update hearth.session_owners set epoch = epoch + 1");
+	ck_assert_str_eq(ask_decide(COMMAND("{\"verb\": \"delete\", "
+	    "\"path\": \"c\"}")), "");
+}
+END_TEST
+
+START_TEST(an_outcome_is_stored_once_and_told)
+{
+	struct chat_log *log, *own;
+	struct change_row part = { .path = "a", .operation = 'e',
+		.diff = "@@ part", .new_oid = "22", .new_mode = "100644" };
+	struct decided_row row = { .change = 1, .before = "pending",
+		.status = "applied", .decided_by = "ann", .part = &part };
+	int done = 0;
+
+	node_start(&node, pg, "one");
+	node_own(&node, 1);
+	pg_exec(pg, "insert into hearth.pending_changes (id, session_id, "
+	    "file_path, operation, decision) select n, s.id, 'f' || n, 'edit',"
+	    " 'accept' from hearth.sessions s, generate_series(1, 3) n");
+	log = chat_log_open(db_recorder(node.db), session_id(1), chat_id(1),
+	    0);
+	own = chat_log_open(db_recorder(node.db), session_id(1),
+	    session_id(1), 0);
+	record_decided(log, &row);
+	row.status = "rejected"; /* a second time: it is decided */
+	record_decided(log, &row);
+	row = (struct decided_row){ .change = 2, .before = "pending",
+		.error = "why", .decided_by = "ann" };
+	record_decided(log, &row);
+	/* where there is no chat there is no event */
+	row.change = 3;
+	record_decided(own, &row);
+	record_barrier(db_recorder(node.db), on_done, &done);
+	UNTIL(&node, done == 1);
+	ck_assert_str_eq(pg_value(pg, "select string_agg(concat_ws(' ', id, "
+	    "status, decision, error, decided_by, diff, new_oid, new_mode), "
+	    "', ' order by id) from hearth.pending_changes"),
+	    "1 applied ann @@ part 22 100644, 2 pending why, 3 pending why");
+	ck_assert_str_eq(pg_value(pg, "select string_agg(concat_ws(' ', seq, "
+	    "payload ->> 'change', payload ->> 'status', payload ->> "
+	    "'error'), ', ' order by seq) from hearth.events"),
+	    "1 1 applied, 2 1, 3 2 pending why");
+	chat_log_close(&log);
+	chat_log_close(&own);
+}
+END_TEST
+
 /* The life of a node */
 
 START_TEST(a_node_registers_and_says_goodbye)
@@ -974,6 +1089,10 @@ START_TEST(the_daemons_own_rights_are_enough)
 	    "ann");
 	record_change(log, got.t.turn, "fake", &(struct change_row){ "a",
 	    'c', "@@", NULL, "1", NULL, "100644", NULL });
+	db_decide(node.db, 1, on_decide, NULL);
+	db_session_copy(node.db, session_id(1), on_copy, NULL);
+	record_decided(log, &(struct decided_row){ .change = 1,
+	    .before = "pending", .status = "applied" });
 	record_agent_session(log, "fake", &(struct agent_session_row){
 	    .status = "idle" });
 	record_agent_update(log, "fake", "mode", "{\"modeId\":\"x\"}");
@@ -982,7 +1101,7 @@ START_TEST(the_daemons_own_rights_are_enough)
 	record_heartbeat(db_recorder(node.db), false);
 	record_command(db_recorder(node.db), 1, "done", NULL, NULL);
 	record_barrier(db_recorder(node.db), on_done, &done);
-	UNTIL(&node, done == 1 || node.fatal[0]);
+	UNTIL(&node, (done == 1 && decided.answers == 1) || node.fatal[0]);
 	ck_assert_str_eq(node.fatal, "");
 	ck_assert_str_eq(pg_value(pg, "select status from hearth.turns"),
 	    "completed");
@@ -1043,6 +1162,8 @@ main(void)
 	    commands_are_taken_once_with_what_they_are_about,
 	    a_queued_turn_can_be_ended,
 	    a_copy_is_made_of_its_project_and_told_to_its_owner_alone,
+	    decisions_are_noted_where_they_can_be_carried_out,
+	    an_outcome_is_stored_once_and_told,
 	    NULL });
 	add_case(s, "life", (const TTest *const []){
 	    a_node_registers_and_says_goodbye,

@@ -406,46 +406,72 @@ tell_sizes(struct job *j, struct err *e)
 	return rc;
 }
 
+/* What changed since a tree is wanted; adds to how many are. */
+static int
+want_since(struct job *j, const char *before, size_t *wanted, struct err *e)
+{
+	struct entries since;
+	int rc = list_entries(&j->git, before, j->now, NULL, &since, e);
+
+	if (rc < 0) {
+		say_note("the tree before, %s, is gone; telling all that "
+		    "differs from what was reviewed", before);
+		free_entries(&since);
+		rc = list_entries(&j->git, j->base, j->now, NULL, &since, e);
+	}
+	for (size_t i = 0; rc == 0 && i < since.n; i++) {
+		struct entry *x = find(&j->differ, since.all[i].path);
+
+		if (!x)
+			tell_unchanged(&since.all[i]);
+		else if (!x->wanted)
+			++*wanted;
+		if (x)
+			x->wanted = true;
+	}
+	free_entries(&since);
+	return rc;
+}
+
+static int
+begin_job(struct job *j, struct err *e)
+{
+	int rc = list_entries(&j->git, j->base, j->now, NULL, &j->differ, e);
+
+	if (rc == 0 && j->differ.n)
+		qsort(j->differ.all, j->differ.n, sizeof *j->differ.all,
+		    by_path);
+	return rc;
+}
+
+static int
+end_job(struct job *j, size_t wanted, int rc, struct err *e)
+{
+	if (rc == 0)
+		rc = tell_changes(j, wanted, e);
+	if (rc == 0)
+		rc = tell_sizes(j, e);
+	free_entries(&j->differ);
+	return rc;
+}
+
 int
 changes_say(const char *repository, const char *base, const char *before,
-    const char *now, struct err *e)
+    const char *also, const char *now, struct err *e)
 {
 	struct job j = { .git = { .repository = repository },
 		.base = base, .now = now, .type = 'F' };
-	struct entries since;
 	size_t wanted = 0;
 	int rc;
 
-	if (strcmp(before, now) == 0)
+	if (strcmp(before, now) == 0 && (!also || strcmp(also, now) == 0))
 		return 0;
-	rc = list_entries(&j.git, before, now, NULL, &since, e);
-	if (rc < 0) {
-		say_note("the tree before, %s, is gone; telling all that "
-		    "differs from the base", before);
-		free_entries(&since);
-		rc = list_entries(&j.git, base, now, NULL, &since, e);
-	}
+	rc = begin_job(&j, e);
 	if (rc == 0)
-		rc = list_entries(&j.git, base, now, NULL, &j.differ, e);
-	if (rc == 0 && j.differ.n)
-		qsort(j.differ.all, j.differ.n, sizeof *j.differ.all, by_path);
-	for (size_t i = 0; rc == 0 && i < since.n; i++) {
-		struct entry *x = find(&j.differ, since.all[i].path);
-
-		if (x) {
-			x->wanted = true;
-			wanted++;
-		} else {
-			tell_unchanged(&since.all[i]);
-		}
-	}
-	if (rc == 0)
-		rc = tell_changes(&j, wanted, e);
-	if (rc == 0)
-		rc = tell_sizes(&j, e);
-	free_entries(&since);
-	free_entries(&j.differ);
-	return rc;
+		rc = want_since(&j, before, &wanted, e);
+	if (rc == 0 && also && strcmp(also, before) != 0)
+		rc = want_since(&j, also, &wanted, e);
+	return end_job(&j, wanted, rc, e);
 }
 
 int
@@ -455,22 +481,17 @@ changes_say_paths(const char *repository, char type, const char *base,
 	struct job j = { .git = { .repository = repository },
 		.base = base, .now = now, .type = type };
 	size_t wanted = 0;
-	int rc = list_entries(&j.git, base, now, NULL, &j.differ, e);
+	int rc = begin_job(&j, e);
 
-	if (rc == 0 && j.differ.n)
-		qsort(j.differ.all, j.differ.n, sizeof *j.differ.all, by_path);
 	for (; rc == 0 && paths && *paths; paths++) {
 		struct entry *x = find(&j.differ, *paths);
 
-		if (x && !x->wanted) {
-			x->wanted = true;
+		if (!x)
+			SAY(type, "=", "", "", "", "", *paths, "");
+		else if (!x->wanted)
 			wanted++;
-		}
+		if (x)
+			x->wanted = true;
 	}
-	if (rc == 0)
-		rc = tell_changes(&j, wanted, e);
-	if (rc == 0)
-		rc = tell_sizes(&j, e);
-	free_entries(&j.differ);
-	return rc;
+	return end_job(&j, wanted, rc, e);
 }

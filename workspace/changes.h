@@ -16,13 +16,13 @@
 #define CHANGES_DIFF_MAX (1u << 20)
 #define CHANGES_TOTAL_MAX (64u << 20)
 
-/* before that cannot be read any more counts as base. */
-int changes_say(const char *repository, const char *base, const char *before,
-    const char *now, struct err *e);
 /*
- * For those of the paths that differ between base and now, the same, as records
- * of this type.
+ * before that cannot be read any more counts as base. also: another tree that
+ * may have been told last; what changed since that is told, too. NULL: none.
  */
+int changes_say(const char *repository, const char *base, const char *before,
+    const char *also, const char *now, struct err *e);
+/* For these paths, whether they changed or not, as records of this type. */
 int changes_say_paths(const char *repository, char type, const char *base,
     const char *now, char *const *paths, struct err *e);
 

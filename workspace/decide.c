@@ -18,7 +18,7 @@
 
 #include "base/alloc.h"
 #include "workspace/changes.h"
-#include "workspace/git.h"
+#include "workspace/name.h"
 #include "workspace/plan.h"
 #include "workspace/project.h"
 #include "workspace/record.h"
@@ -35,6 +35,12 @@ static const char *const verbs[] = {
 	[CREATE] = "create", [EDIT] = "edit", [DELETE] = "delete",
 };
 
+static bool
+makes_change(const struct order *o)
+{
+	return o->verb == CREATE || o->verb == EDIT || o->verb == DELETE;
+}
+
 static int
 parse_order(const struct record *r, struct order *o)
 {
@@ -45,6 +51,11 @@ parse_order(const struct record *r, struct order *o)
 	for (int i = 0; i < VERBS; i++)
 		if (strcmp(f[1], verbs[i]) == 0)
 			o->verb = (enum verb)i;
+	/* a row has it as it is shown; a person writes it as it is */
+	if (!makes_change(o))
+		o->name = name_read(f[7]);
+	if (o->name)
+		o->path = o->name;
 	return o->verb < VERBS && value_set(&o->old, f[4], f[2]) == 0 &&
 	    value_set(&o->new, f[5], f[3]) == 0 ? 0 : -1;
 }
@@ -91,7 +102,7 @@ tell_found(const struct decide *d, struct review *r, struct err *e)
 
 	if (rc == 0 && strcmp(now, r->told) != 0) {
 		rc = changes_say(d->place->repository, r->reviewed, r->told,
-		    now, e);
+		    NULL, now, e);
 		free(r->told);
 		r->told = now;
 		now = NULL;
@@ -236,6 +247,8 @@ decide(const struct decide *d, struct err *e)
 		close(lock);
 	review_free(&r);
 	project_free(&p);
+	for (size_t i = 0; i < list.n; i++)
+		free(list.all[i].name);
 	free(list.all);
 	buf_free(&list.text);
 	return rc;

@@ -9,9 +9,9 @@
  *   create, edit, delete   change a file of the worktree; id is the command's
  *
  * Says, in this order: F records of what somebody else had changed in the
- * worktree meanwhile (not with accept and revert); an O record for each; P and F
- * records of what was accepted in part, and of what waits now in these files; T
- * when the told tree is another.
+ * worktree meanwhile (not with accept and revert); an O record for each, and
+ * behind it P of what was accepted in part; F records of what waits now in these
+ * files; T when the told tree is another.
  *
  * Each is done or not, whatever becomes of the others, and can be asked for
  * again: what is done already is said to be done.

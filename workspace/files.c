@@ -217,7 +217,6 @@ make_tmp(const struct spot *s, const char *tmp, const struct found *was,
 {
 	int fd, rc;
 
-	unlinkat(s->folder, tmp, 0);
 	if (strcmp(mode, "120000") == 0)
 		return symlinkat(bytes->data, s->folder, tmp);
 	fd = openat(s->folder, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
@@ -232,33 +231,42 @@ make_tmp(const struct spot *s, const char *tmp, const struct found *was,
 	return close(fd) < 0 ? -1 : rc;
 }
 
-/* 0 done, 1 it is not as found any more, -1 errno. */
+enum { DONE, CHANGED, LEFT_BESIDE };
+
+/* The temporary name has what somebody else wrote. */
+static int
+give_back(int folder, const char *tmp, const char *name)
+{
+	return renameat2(folder, tmp, folder, name, RENAME_EXCHANGE) == 0 ||
+	    renameat2(folder, tmp, folder, name, RENAME_NOREPLACE) == 0 ?
+	    CHANGED : LEFT_BESIDE;
+}
+
+/* These three return one of the above, or -1 and errno. */
+
 static int
 enter_new(int folder, const char *tmp, const char *name)
 {
 	if (renameat2(folder, tmp, folder, name, RENAME_NOREPLACE) == 0)
-		return 0;
+		return DONE;
 	if (errno == EINVAL && linkat(folder, tmp, folder, name, 0) == 0)
-		return 0;
-	return errno == EEXIST ? 1 : -1;
+		return DONE;
+	return errno == EEXIST ? CHANGED : -1;
 }
 
 static int
 exchange(int folder, const char *tmp, const char *name,
     const struct found *was)
 {
-	if (renameat2(folder, tmp, folder, name, RENAME_EXCHANGE) == 0) {
-		if (is_as_found(folder, tmp, was))
-			return 0;
-		renameat2(folder, tmp, folder, name, RENAME_EXCHANGE);
-		return 1;
-	}
+	if (renameat2(folder, tmp, folder, name, RENAME_EXCHANGE) == 0)
+		return is_as_found(folder, tmp, was) ? DONE :
+		    give_back(folder, tmp, name);
 	if (errno == ENOENT)
-		return 1;
+		return CHANGED;
 	if (errno != EINVAL)
 		return -1;
 	if (!is_as_found(folder, name, was))
-		return 1;
+		return CHANGED;
 	return renameat(folder, tmp, folder, name);
 }
 
@@ -267,11 +275,11 @@ take_away(int folder, const char *tmp, const char *name,
     const struct found *was)
 {
 	if (renameat(folder, name, folder, tmp) < 0)
-		return errno == ENOENT ? 1 : -1;
+		return errno == ENOENT ? CHANGED : -1;
 	if (is_as_found(folder, tmp, was))
-		return 0;
-	renameat2(folder, tmp, folder, name, RENAME_NOREPLACE);
-	return 1;
+		return DONE;
+	return renameat2(folder, tmp, folder, name, RENAME_NOREPLACE) == 0 ?
+	    CHANGED : LEFT_BESIDE;
 }
 
 static void
@@ -300,10 +308,16 @@ spot_put(const struct spot *s, const char *tmp, const struct found *was,
 	else
 		rc = enter_new(s->folder, tmp, s->name);
 	why = errno;
-	unlinkat(s->folder, tmp, 0);
+	if (rc != LEFT_BESIDE)
+		unlinkat(s->folder, tmp, 0);
 	sync_folder(s->folder);
-	return rc < 0 ? fail(e, "cannot write %s: %s", s->path,
-	    strerror(why)) : rc;
+	if (rc < 0)
+		return fail(e, "cannot write %s: %s", s->path, strerror(why));
+	if (rc != DONE)
+		fail(e, "%s was changed in this moment; decide again%s%s",
+		    s->path, rc == LEFT_BESIDE ? ". Beside it lies what was "
+		    "there: " : "", rc == LEFT_BESIDE ? tmp : "");
+	return rc != DONE;
 }
 
 void

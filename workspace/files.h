@@ -43,9 +43,9 @@ int spot_read(const struct spot *s, struct found *f, struct buf *out,
 
 /*
  * Puts bytes there with this mode (as a tree has it; "" takes the file away),
- * unless it is not what was found any more: then 1, and it is as it is. tmp is a
- * name beside it, which nobody else uses; a process that is killed may leave it
- * behind, with what is to be there or with what was.
+ * unless it is not what was found any more: then 1 and e, and it is as it is.
+ * tmp is a name beside it, which nobody else uses; a process that is killed may
+ * leave it behind, with what is to be there or with what was.
  */
 int spot_put(const struct spot *s, const char *tmp, const struct found *was,
     const char *mode, const struct buf *bytes, struct err *e);

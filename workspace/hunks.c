@@ -163,7 +163,7 @@ hunks_apply(const struct buf *old, const struct buf *diff,
 		if (is_hunk(line, n)) {
 			j.chosen = is_chosen(numbers, ++j.hunk);
 			copy_lines(&j.old, &j.done, lines_before(line), out);
-		} else if (j.hunk && strchr(" +-", *line) &&
+		} else if (j.hunk && *line && strchr(" +-", *line) &&
 		    take_line(&j, line, n, c.at < c.end && *c.at == '\\') <
 		    0) {
 			return fail(e, "the difference is not one of this "

@@ -40,13 +40,13 @@ is_binary(const struct buf *b)
 }
 
 static int
-merge_copies(char *const path[SIDES], struct buf *out, struct err *e)
+merge_copies(const struct git *g, char *const path[SIDES], struct buf *out,
+    struct err *e)
 {
-	struct git nowhere = { 0 };
 	struct err why = { "" };
 
 	buf_adds(out, "");
-	if (git_run(&nowhere, GIT_ARGS("merge-file", "-q", "-p", path[OURS],
+	if (git_run(g, GIT_ARGS("merge-file", "-q", "-p", path[OURS],
 	    path[BASE], path[THEIRS]), NULL, out, &why) == 0)
 		return 0;
 	/* its status is the number of conflicts; of other troubles it speaks */
@@ -58,8 +58,8 @@ merge_copies(char *const path[SIDES], struct buf *out, struct err *e)
 
 /* The sides' bytes are there. */
 static int
-merge_bytes(const struct place *p, struct buf side[SIDES], struct buf *out,
-    struct err *e)
+merge_bytes(const struct place *p, const struct git *g,
+    struct buf side[SIDES], struct buf *out, struct err *e)
 {
 	static const char *const names[] = { "ours", "base", "theirs" };
 	char *path[SIDES];
@@ -76,7 +76,7 @@ merge_bytes(const struct place *p, struct buf side[SIDES], struct buf *out,
 			rc = write_copy(path[i], &side[i], e);
 	}
 	if (rc == 0)
-		rc = merge_copies(path, out, e);
+		rc = merge_copies(g, path, out, e);
 	for (int i = 0; i < SIDES; i++) {
 		unlink(path[i]);
 		free(path[i]);
@@ -95,7 +95,7 @@ merge_lines(const struct place *p, const struct value *const value[SIDES],
 	for (int i = 0; rc == 0 && i < SIDES; i++)
 		rc = value_load(&g, value[i], &side[i], e);
 	if (rc == 0)
-		rc = merge_bytes(p, side, &merged, e);
+		rc = merge_bytes(p, &g, side, &merged, e);
 	if (rc == 0)
 		rc = value_store(&g, mode, &merged, out, e);
 	for (int i = 0; i < SIDES; i++)

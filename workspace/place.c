@@ -145,7 +145,8 @@ int
 place_write_bytes(const char *path, const void *bytes, size_t n,
     struct err *e)
 {
-	char *tmp = xasprintf("%s.%d", path, (int)getpid());
+	/* whoever writes has the lock: one that was killed leaves it once */
+	char *tmp = xasprintf("%s.new", path);
 	FILE *f = fopen(tmp, "we");
 	bool good = f != NULL && fwrite(bytes, 1, n, f) == n;
 

@@ -46,7 +46,8 @@ int place_lock(const char *path, struct err *e);
  * NULL; false when there is no such file.
  */
 bool place_read(const char *path, char *lines[], int n);
-/* Replaces it at once or not at all; lines end with NULL. */
+/* Replaces it at once or not at all; lines end with NULL. One writer at a
+ * time: who has the lock. */
 int place_write(const char *path, const char *const *lines, struct err *e);
 /* The same with any bytes. */
 int place_write_bytes(const char *path, const void *bytes, size_t n,

@@ -17,6 +17,7 @@ struct order {
 	long long id;
 	enum verb verb;
 	const char *path;
+	char *name;             /* path, if it is to be freed */
 	struct value old, new;  /* of the change */
 	const char *hunks;      /* accept: which; "" all */
 	const char *text;       /* create: the file; edit: what is there … */

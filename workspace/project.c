@@ -262,13 +262,19 @@ static int
 borrow_objects(const struct project *p, const char *repository, struct err *e)
 {
 	char *path = xasprintf("%s/objects/info/alternates", repository);
-	char *line;
-	int rc = 0;
+	char *lock_path = xasprintf("%s.lock", repository), *line;
+	int rc = 0, lock;
 
 	if (!place_read(path, &line, 1) || !line ||
-	    strcmp(line, p->objects) != 0)
-		rc = place_write(path, GIT_ARGS(p->objects), e);
+	    strcmp(line, p->objects) != 0) {
+		rc = lock = place_lock(lock_path, e);
+		if (lock >= 0) {
+			rc = place_write(path, GIT_ARGS(p->objects), e);
+			close(lock);
+		}
+	}
 	free(line);
+	free(lock_path);
 	free(path);
 	return rc;
 }

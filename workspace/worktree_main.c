@@ -119,7 +119,9 @@ say_first_tree(const struct place *p, const char *base, struct err *e)
 		if (rc == 0)
 			SAY('T', now, now);
 	} else if (now) {
-		SAY('T', r.reviewed, now);
+		/* the same tree twice: nothing is to be told */
+		SAY('T', strcmp(r.reviewed, now) == 0 ? r.told : r.reviewed,
+		    now);
 	}
 	review_free(&r);
 	free(now);
@@ -159,7 +161,8 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 	if (!now)
 		return -1;
 	review_read(&m->place, o->base, &r);
-	rc = changes_say(m->place.repository, r.reviewed, o->tree, now, e);
+	rc = changes_say(m->place.repository, r.reviewed, o->tree, r.told,
+	    now, e);
 	free(r.told);
 	r.told = now;
 	if (rc == 0)

@@ -45,9 +45,10 @@ add_record(struct buf *out, const struct write *w)
 		w->told.oid, w->path }, .last_len = strlen(w->path) };
 
 	snprintf(id, sizeof id, "%lld", w->id);
-	snprintf(flags, sizeof flags, "%c%s%s%s",
+	snprintf(flags, sizeof flags, "%c%s%s%s%s",
 	    w->root == IN_PROJECT ? 'p' : 'w', w->reviews ? "r" : "",
-	    w->tells ? "t" : "", w->is_last ? "l" : "");
+	    w->tells ? "t" : "", w->is_last ? "l" : "",
+	    w->prunes ? "f" : "");
 	record_add(out, &r);
 }
 
@@ -76,7 +77,7 @@ parse_record(const struct record *r, struct write *w)
 		.root = f[1][0] == 'p' ? IN_PROJECT : IN_WORKTREE,
 		.is_needed = true,
 		.reviews = strchr(f[1], 'r'), .tells = strchr(f[1], 't'),
-		.is_last = strchr(f[1], 'l') };
+		.is_last = strchr(f[1], 'l'), .prunes = strchr(f[1], 'f') };
 	return value_set(&w->before, f[2], f[3]) |
 	    value_set(&w->after, f[4], f[5]) |
 	    value_set(&w->reviewed, f[6], f[7]) |
@@ -211,6 +212,15 @@ put(const struct place *p, int root, struct write *w)
 }
 
 static void
+prune_all(const struct place *p, const struct write_roots *roots,
+    const struct review *r, const struct write *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!all[i].code && all[i].prunes)
+			prune(p, roots, r, &all[i]);
+}
+
+static void
 write_one(const struct place *p, const struct write_roots *roots,
     struct write *w)
 {
@@ -223,8 +233,6 @@ write_one(const struct place *p, const struct write_roots *roots,
 		w->code = "write_failed";
 	} else if (rc > 0) {
 		w->code = "changed";
-		fail(&w->why, "%s was changed in this moment; decide again",
-		    w->path);
 	}
 	if (root >= 0)
 		close(root);
@@ -242,9 +250,7 @@ write_all_files(const struct place *p, const struct write_roots *roots,
 	/* without a copy there are no trees to be kept */
 	if (r->told && follow(p, r, all, n, e) < 0)
 		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (!all[i].code && all[i].prunes)
-			prune(p, roots, r, &all[i]);
+	prune_all(p, roots, r, all, n);
 	unlink(p->journal_file);
 	return 0;
 }
@@ -331,6 +337,8 @@ settle_all(const struct place *p, const struct write_roots *roots,
 		n++;
 	}
 	rc = r->told ? follow(p, r, all, n, e) : 0;
+	if (rc == 0)
+		prune_all(p, roots, r, all, n);
 	free(all);
 	return rc;
 }

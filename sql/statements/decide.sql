@@ -26,7 +26,7 @@ select p.id, c.decision as verb, n.id is not null as is_fit, p.status,
 	p.file_path as path, p.old_oid, p.new_oid, p.old_mode, p.new_mode,
 	(select string_agg(h.n, ',') from jsonb_array_elements_text(
 		c.args -> 'hunks') h(n)) as hunks,
-	null as text, null as other_text,
+	null as text, null as other_text, q.id is not null as has_pending,
 	coalesce(q.turn_id, p.turn_id) as turn,
 	case when q.id is null then p.agent else q.agent end as agent,
 	case when q.id is null then p.other_turns else q.other_turns end::text
@@ -44,7 +44,7 @@ from command c
 	left join hearth.chats h on h.id = coalesce(x.id, c.chat_id)
 union all
 select c.id, c.verb, true, null, c.args ->> 'path', null, null, null, null,
-	null, c.args ->> 'text', c.args ->> 'other_text', null, c.agent,
+	null, c.args ->> 'text', c.args ->> 'other_text', false, null, c.agent,
 	null, h.id, h.last_seq
 from command c left join hearth.chats h on h.id = c.chat_id
 where not exists (select from wanted)
