@@ -126,6 +126,8 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->ended(a->ctx, NULL, 0);
 	else if (a->retired)
 		a->retired(a->ctx, a->session);
+	else if (a->wishes)
+		a->wishes(a->ctx, NULL, 0);
 	else if (a->copy)
 		a->copy(a->ctx, a->session, NULL, &words);
 	else
@@ -350,6 +352,7 @@ copy_of(const PGresult *res, int i)
 		.default_branch = result_text(res, i, "default_branch"),
 		.worktree_path = result_text(res, i, "worktree_path"),
 		.base_commit = result_text(res, i, "base_commit"),
+		.snapshots = result_int8(res, i, "snapshots"),
 	};
 }
 
@@ -358,13 +361,18 @@ on_copy(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct question *a = ctx;
 	struct claimed_turn copy;
+	char **include, **setup;
 
 	if (e) {
 		question_fail(a, e);
 		return;
 	}
 	copy = copy_of(res, 0);
+	copy.include = include = result_array(res, 0, "include");
+	copy.setup_command = setup = result_array(res, 0, "setup_command");
 	a->copy(a->ctx, a->session, copy.session ? &copy : NULL, NULL);
+	strv_free(&include);
+	strv_free(&setup);
 	question_free(a);
 }
 

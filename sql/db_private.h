@@ -77,6 +77,7 @@ struct question {
 	db_ended_fn *ended;
 	db_retired_fn *retired;
 	db_copy_fn *copy;
+	db_wishes_fn *wishes;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */
@@ -101,7 +102,10 @@ void question_fail(struct question *a, const struct sql_error *e);
 void question_free(struct question *a);
 void questions_free(struct db *db);
 
-/* db_claim.c: those that wait for a reserved id will not get one. */
+/* db_claim.c: a column that is an array of texts; never NULL, the caller frees
+ * it. */
+char **result_array(const PGresult *res, int row, const char *name);
+/* Those that wait for a reserved id will not get one. */
 void questions_refuse_waiting(struct db *db);
 
 #endif

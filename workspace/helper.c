@@ -197,8 +197,9 @@ start(struct helper *h, const char *label, char *const *args, int pass_fd)
 	};
 	char *program = child_helper_path("hearth-worktree");
 	char **argv = NULL, **envp;
+	/* git takes its locks away when it is asked to end */
 	struct child_spec spec = { .label = label, .pass_fd = pass_fd,
-		.stdin_fd = -1 };
+		.stdin_fd = -1, .ladder = "TERM:1000" };
 	int rc;
 
 	if (!program)

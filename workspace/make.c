@@ -25,7 +25,10 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "workspace/git.h"
+#include "workspace/include.h"
+#include "workspace/leftovers.h"
 #include "workspace/project.h"
+#include "workspace/setup.h"
 #include "workspace/take.h"
 
 #define NAMES_MAX 99
@@ -76,14 +79,16 @@ copy_file(const char *from, const char *to, struct err *e)
  * here, just after git has written it and before any agent has been there.
  */
 static int
-give_index(const struct make *m, struct err *e)
+give_index(const struct make *m, struct copy *c, struct err *e)
 {
 	char *link = xasprintf("%s/.git", m->place.worktree), *line, *to;
 	int rc;
 
 	place_read(link, &line, 1);
 	if (line && strncmp(line, "gitdir: ", 8) == 0) {
-		to = xasprintf("%s/index", line + 8);
+		free(c->git_dir);
+		c->git_dir = xstrdup(line + 8);
+		to = xasprintf("%s/index", c->git_dir);
 		rc = copy_file(m->place.index, to, e);
 		free(to);
 	} else {
@@ -120,6 +125,7 @@ change_list(const struct make *m, const struct project *p,
 	int lock = place_lock(path, e), rc = -1;
 
 	if (lock >= 0) {
+		leftovers_of_list(&m->place, p);
 		rc = git_run(&g, args, NULL, NULL, e);
 		close(lock);
 	}
@@ -140,6 +146,10 @@ static int
 add_worktree(const struct make *m, const struct project *p, const char *how,
     const char *branch, const char *commit, struct err *e)
 {
+	if (!branch)
+		return change_list(m, p, GIT_ARGS("worktree", "add", "-f",
+		    "-f", "--no-checkout", "--detach", m->place.worktree,
+		    commit), e);
 	if (!how)
 		return change_list(m, p, GIT_ARGS("worktree", "add", "-f",
 		    "-f", "--no-checkout", m->place.worktree, branch), e);
@@ -160,6 +170,7 @@ add_on_free_branch(const struct make *m, const struct project *p,
 	char *made[2], *name = NULL;
 	int rc = -1;
 
+	leftovers_of_branch(&m->place, p);
 	place_read(m->place.making_file, made, 2);
 	fail(e, "the project has %d branches named hearth/%.8s already",
 	    NAMES_MAX, m->session);
@@ -199,9 +210,11 @@ make_worktree(const struct make *m, const struct project *p, struct copy *c,
 	struct take t = take_of(m);
 
 	c->base = project_commit(p, m->branch, e);
-	if (!c->base || add_on_free_branch(m, p, c, e) < 0)
+	if (!c->base || (m->is_detached ?
+	    add_worktree(m, p, NULL, NULL, c->base, e) :
+	    add_on_free_branch(m, p, c, e)) < 0)
 		return -1;
-	return take_out(&t, c->base, e) < 0 ? -1 : give_index(m, e);
+	return take_out(&t, c->base, e) < 0 ? -1 : give_index(m, c, e);
 }
 
 static int
@@ -258,6 +271,7 @@ make_anew(const struct make *m, const struct project *p, struct copy *c,
     struct err *e)
 {
 	unlink(m->place.tree_file);
+	unlink(m->place.base_file);
 	unlink(m->place.index);
 	if (place_remove(m->place.worktree, e) < 0)
 		return -1;
@@ -289,7 +303,7 @@ restore(const struct make *m, const struct project *p, struct copy *c,
 	if (rc == 0)
 		rc = take_out(&t, tip ? tip : c->base, e);
 	free(tip);
-	return rc < 0 ? -1 : give_index(m, e);
+	return rc < 0 ? -1 : give_index(m, c, e);
 }
 
 static int
@@ -305,13 +319,13 @@ check_base(const struct make *m, const struct copy *c, struct err *e)
 	    "is gone from the project", c->base);
 }
 
-static void
-free_project(struct project *p)
+/* What a checkout does not bring; until the setup command was there, too. */
+static int
+equip(const struct make *m, const struct project *p, struct err *e)
 {
-	free(p->path);
-	free(p->objects);
-	free(p->format);
-	free(p->head);
+	if (p->is_bare || !setup_is_due(&m->place))
+		return 0;
+	return include_copy(&m->place, p->path, m->include, 0, e);
 }
 
 static int
@@ -319,17 +333,22 @@ make_with(const struct make *m, const struct project *p, bool is_known,
     struct copy *c, struct err *e)
 {
 	struct err why;
+	bool is_there = is_known && is_folder(m->place.worktree);
 	int rc = project_open_repository(p, m->place.repository, &why);
 
 	if (rc == 0 && is_known)
 		rc = check_base(m, c, &why);
+	if (rc == 0 && !is_there)
+		rc = setup_expect(&m->place, is_known, &why);
 	if (rc == 0 && !is_known)
 		rc = make_anew(m, p, c, &why);
-	else if (rc == 0 && !is_folder(m->place.worktree))
+	else if (rc == 0 && !is_there)
 		rc = restore(m, p, c, &why);
 	if (rc == 0)
+		rc = equip(m, p, &why);
+	if (rc == 0)
 		rc = place_write(m->place.copy_file, GIT_ARGS(c->base,
-		    c->branch ? c->branch : ""), &why);
+		    c->branch ? c->branch : "", c->folder), &why);
 	if (rc == 0)
 		unlink(m->place.making_file);
 	return rc == 0 ? 0 : fail(e, "project %s: %.900s", m->project,
@@ -340,14 +359,25 @@ make_with(const struct make *m, const struct project *p, bool is_known,
 static bool
 recall(const struct make *m, struct copy *c)
 {
-	char *line[2];
+	char *line[3];
 
-	place_read(m->place.copy_file, line, 2);
+	place_read(m->place.copy_file, line, 3);
 	c->base = m->base ? xstrdup(m->base) : xstrdup(line[0]);
 	c->branch = line[1] && *line[1] ? xstrdup(line[1]) : NULL;
+	c->folder = line[2];
 	free(line[0]);
 	free(line[1]);
 	return c->base != NULL;
+}
+
+void
+copy_free(struct copy *c)
+{
+	free(c->branch);
+	free(c->base);
+	free(c->folder);
+	free(c->git_dir);
+	*c = (struct copy){ .base = NULL };
 }
 
 int
@@ -360,39 +390,51 @@ make_copy(const struct make *m, struct copy *c, struct err *e)
 	rc = project_look(m->project, &p, e);
 	if (rc == 0)
 		rc = make_with(m, &p, is_known, c, e);
-	free_project(&p);
+	project_free(&p);
 	return rc;
+}
+
+/* What the project's repository knows of it. */
+static void
+forget(const struct make *m, const struct project *p, const struct copy *c)
+{
+	struct git g = { .folder = p->path };
+	char *ref;
+
+	unregister(m, p);
+	if (!c->branch)
+		return;
+	ref = xasprintf("refs/heads/%s", c->branch);
+	git_run(&g, GIT_ARGS("update-ref", "-d", ref, c->base), NULL, NULL,
+	    NULL);
+	free(ref);
 }
 
 int
 make_remove(const struct make *m, struct err *e)
 {
-	struct copy c;
+	struct copy c = { 0 };
 	struct project p;
 
 	if (!place_is_own(&m->place))
 		return fail(e, "%s is not below hearthd's folder of worktrees: "
 		    "not removed", m->place.worktree);
 	recall(m, &c);
-	if (place_remove(m->place.worktree, e) < 0)
+	if (place_remove(m->place.worktree, e) < 0) {
+		copy_free(&c);
 		return -1;
-	/* A project that is gone has nothing left to be tidied. */
-	if (project_look(m->project, &p, NULL) == 0 && p.is_git && c.branch) {
-		struct git g = { .folder = p.path };
-		char *ref = xasprintf("refs/heads/%s", c.branch);
-
-		unregister(m, &p);
-		git_run(&g, GIT_ARGS("update-ref", "-d", ref, c.base), NULL,
-		    NULL, NULL);
-		free(ref);
 	}
-	free_project(&p);
+	/* A project that is gone has nothing left to be tidied. */
+	if (project_look(m->project, &p, NULL) == 0 && p.is_git)
+		forget(m, &p, &c);
+	project_free(&p);
 	unlink(m->place.index);
 	unlink(m->place.tree_file);
 	unlink(m->place.stale_file);
+	unlink(m->place.base_file);
+	unlink(m->place.setup_file);
 	unlink(m->place.making_file);
 	unlink(m->place.copy_file);
-	free(c.branch);
-	free(c.base);
+	copy_free(&c);
 	return 0;
 }

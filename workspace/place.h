@@ -17,22 +17,30 @@
 struct place {
 	char *worktree;
 	char *own_worktree; /* where it would be made now */
+	char *trees;        /* the folder of all worktrees */
 	char *repository;   /* the project's private bare repository */
 	char *index;        /* private index */
 	char *copy_file;    /* written last: the copy is complete */
 	char *making_file;  /* written first: what a half-made one began with */
 	char *tree_file;    /* the tree whose changes were told last */
+	char *base_file;    /* the tree that changes are told against, when
+	                     * that is not the base commit's */
+	char *setup_file;   /* workspace/setup.h */
+	char *include_file; /* workspace/include.h, for a moment */
 	char *stale_file;   /* the index knows times too fresh to be trusted */
 	int lock;           /* held while this process works on the session */
 };
 
 /*
  * Makes the folders and waits for another helper of this session to end.
- * worktree is NULL or where an earlier copy lies. place_close() in any case.
+ * worktree is NULL or where an earlier copy lies; what the session's files say
+ * of that is read. place_close() in any case.
  */
 int place_open(struct place *p, const char *state_dir, const char *session,
     long long project, const char *worktree, struct err *e);
 void place_close(struct place *p);
+/* The copy lies, and would be made, in another folder below the worktrees. */
+void place_adopt(struct place *p, const char *folder);
 /* Waits for the lock; returns its descriptor, which is closed to give it up. */
 int place_lock(const char *path, struct err *e);
 

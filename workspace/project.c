@@ -89,6 +89,16 @@ project_look(const char *path, struct project *p, struct err *e)
 	return 0;
 }
 
+void
+project_free(struct project *p)
+{
+	free(p->path);
+	free(p->objects);
+	free(p->format);
+	free(p->head);
+	*p = (struct project){ .path = NULL };
+}
+
 char *
 project_commit(const struct project *p, const char *branch, struct err *e)
 {

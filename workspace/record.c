@@ -16,7 +16,8 @@ static const struct {
 	char type;
 	size_t fields;
 } kinds[] = {
-	{ 'C', 3 }, { 'W', 1 }, { 'D', 2 }, { 'T', 2 }, { 'F', 7 },
+	{ 'C', 3 }, { 'P', 7 }, { 'S', 5 },
+	{ 'W', 1 }, { 'D', 2 }, { 'T', 2 }, { 'F', 7 },
 	{ 'N', 1 }, { 'Z', 0 },
 };
 

@@ -36,7 +36,8 @@ with ended as materialized (
 	returning session_id
 )
 select e.id as session, p.id as project_id, p.path as project_path,
-	p.default_branch, w.path as worktree_path, w.base_commit
+	p.default_branch, w.path as worktree_path, w.base_commit,
+	p.snapshots
 from ended e
 	join hearth.projects p on p.id = e.project_id
 	left join hearth.worktrees w on w.session_id = e.id
