@@ -199,7 +199,8 @@ begin_test(PGconn *conn, const char *agent, const char *scratch,
 static int
 run_test(PGconn *conn, const char *agent, const struct test *t)
 {
-	static const struct follow_options options = { false };
+	static const struct follow_options options = {
+		.by = "hearth agents test" };
 	int status = follow_turn(conn, t->chat, t->turn, 0, &options);
 
 	putchar('\n');

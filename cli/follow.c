@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -246,6 +247,8 @@ ask(struct follower *f, const char *id, const char *title, json_t *options)
 
 	note(f, "?", line);
 	if (asks) {
+		/* what was typed before the question does not answer it */
+		tcflush(STDIN_FILENO, TCIFLUSH);
 		fprintf(stderr, "  %s\n  answer: ", list);
 		f->question = xstrdup(id);
 		f->options_asked = json_incref(options);
@@ -328,8 +331,8 @@ read_answer(struct follower *f)
 		fputs("  a number of the list, please: ", stderr);
 		return 0;
 	}
-	done = db_value(f->conn, "select hearth.answer_permission($1, $2, "
-	    "'hearth run')", PARAMS(f->question, option));
+	done = db_value(f->conn, "select hearth.answer_permission($1, $2, $3)",
+	    PARAMS(f->question, option, f->options->by));
 	drop_question(f);
 	n = done != NULL ? 0 : -1;
 	free(done);
@@ -378,8 +381,8 @@ conclude(struct follower *f, const PGresult *turn)
 static int
 cancel_turn(struct follower *f)
 {
-	char *done = db_value(f->conn,
-	    "select hearth.cancel($1, 'hearth run')", PARAMS(f->turn));
+	char *done = db_value(f->conn, "select hearth.cancel($1, $2)",
+	    PARAMS(f->turn, f->options->by));
 
 	end_line(f);
 	fprintf(stderr, "hearth: cancelling turn %s; interrupt again to "
@@ -442,6 +445,7 @@ follow_turn(PGconn *conn, const char *chat, const char *turn, int64_t seq,
 {
 	const struct sigaction action = { .sa_handler = on_interrupt };
 	struct sigaction before;
+	sigset_t interrupt, mask;
 	struct follower f = {
 		.conn = conn, .chat = chat, .turn = turn, .options = options,
 		.seq = seq, .is_terminal = isatty(STDOUT_FILENO) != 0,
@@ -452,8 +456,12 @@ follow_turn(PGconn *conn, const char *chat, const char *turn, int64_t seq,
 	f.notes = f.is_terminal ? stdout : stderr;
 	interrupts = 0;
 	sigaction(SIGINT, &action, &before);
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_UNBLOCK, &interrupt, &mask);
 	status = follow(&f);
 	end_line(&f);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	sigaction(SIGINT, &before, NULL);
 	drop_question(&f);
 	free(f.hinted);

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 struct follow_options {
-	bool quiet;  /* shows and asks nothing, only waits */
+	bool quiet;      /* shows and asks nothing, only waits */
+	const char *by;  /* who cancels and answers, for the record */
 };
 
 /* To be called before the turn is submitted, so that nothing is missed. 0 or

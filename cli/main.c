@@ -28,8 +28,13 @@ static const struct command {
 	{ "run", cli_run, "run -a AGENT [-p PROJECT | --chat CHAT] "
 	    "[--title T] [--model M] [--mode M] PROMPT",
 	    "submit a prompt, stream the answer, show the changes" },
+	{ "chat", cli_chat, "chat -a AGENT [-p PROJECT] [--title T] | "
+	    "chat --chat CHAT [-a AGENT]; either with [--model M] [--mode M]",
+	    "talk with an agent in this terminal" },
 	{ "status", cli_status, "status",
 	    "nodes, warm agents, running and queued turns" },
+	{ "top", cli_top, "top [-n SECONDS]",
+	    "the same, again and again on the whole terminal" },
 	{ "agents", cli_agents, "agents [list | add NAME [--env K=V]... "
 	    "[--title T] [--permission ask|allow|deny] [LAUNCHER] "
 	    "-- COMMAND ARG... | import FILE [--name NAME] [--force] | "
@@ -44,6 +49,8 @@ static const struct command {
 	{ "warm", cli_warm, "warm CHAT AGENT",
 	    "start an agent before it is prompted" },
 	{ "cancel", cli_cancel, "cancel TURN", "cancel a turn" },
+	{ "close", cli_close, "close CHAT [AGENT] | close --session SESSION",
+	    "end an agent's child, a chat, a whole session" },
 	{ "approve", cli_approve, "approve [REQUEST OPTION]",
 	    "answer an agent's question, or list what is asked" },
 	{ "changes", cli_changes, "changes [list [CHAT] | show ID]",

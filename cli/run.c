@@ -18,12 +18,9 @@
 #include "base/utf8.h"
 #include "cli/db.h"
 #include "cli/follow.h"
-#include "cli/project.h"
+#include "cli/submit.h"
 
-struct begun {
-	char *chat, *turn;
-	char *seq;            /* the chat's last event before the turn */
-};
+#define WHO "hearth run"
 
 static const struct option options[] = {
 	{ "agent", required_argument, NULL, 'a' },
@@ -36,26 +33,20 @@ static const struct option options[] = {
 };
 
 static int
-check(const struct run_arguments *a, const char *project, int left,
-    const char *extra, struct err *e)
+check(const struct run_arguments *a, const char *command, struct err *e)
 {
-	if (left == 0)
-		return fail(e, "run: no prompt; see hearth run --help");
-	if (left > 1)
-		return fail(e, "run: unexpected argument \"%s\": put the prompt "
-		    "in quotes", extra);
 	if (a->agent == NULL && a->chat == NULL)
-		return fail(e, "run: which agent? Give -a AGENT (hearth agents "
-		    "lists them)");
-	if (project != NULL && a->chat != NULL)
-		return fail(e, "run: -p and --chat exclude each other: a chat "
-		    "has its project");
+		return fail(e, "%s: which agent? Give -a AGENT (hearth agents "
+		    "lists them)", command);
+	if (a->project != NULL && a->chat != NULL)
+		return fail(e, "%s: -p and --chat exclude each other: a chat "
+		    "has its project", command);
 	return 0;
 }
 
-int
-run_parse(struct cli *cli, int argc, char **argv, struct run_arguments *a,
-    struct err *e)
+static int
+take_options(struct cli *cli, int argc, char **argv,
+    struct run_arguments *a, struct err *e)
 {
 	int c;
 
@@ -71,12 +62,41 @@ run_parse(struct cli *cli, int argc, char **argv, struct run_arguments *a,
 		case 't': a->title = optarg; break;
 		default: return -1;
 		}
-	if (check(a, a->project, argc - optind,
-	    argc - optind > 1 ? argv[optind + 1] : "", e) == -1)
+	return 0;
+}
+
+int
+run_parse(struct cli *cli, int argc, char **argv, struct run_arguments *a,
+    struct err *e)
+{
+	if (take_options(cli, argc, argv, a, e) == -1)
+		return -1;
+	if (optind == argc)
+		return fail(e, "run: no prompt; see hearth run --help");
+	if (argc - optind > 1)
+		return fail(e, "run: unexpected argument \"%s\": put the prompt "
+		    "in quotes", argv[optind + 1]);
+	if (check(a, "run", e) == -1)
 		return -1;
 	if (a->project == NULL)
 		a->project = ".";
 	a->prompt = argv[optind];
+	return 0;
+}
+
+int
+chat_parse(struct cli *cli, int argc, char **argv, struct run_arguments *a,
+    struct err *e)
+{
+	if (take_options(cli, argc, argv, a, e) == -1)
+		return -1;
+	if (optind < argc)
+		return fail(e, "chat: unexpected argument \"%s\": prompts are "
+		    "typed", argv[optind]);
+	if (check(a, "chat", e) == -1)
+		return -1;
+	if (a->project == NULL)
+		a->project = ".";
 	return 0;
 }
 
@@ -120,80 +140,22 @@ read_prompt(const struct run_arguments *a)
 	return NULL;
 }
 
-/* The chat to speak in; NULL after a complaint. */
-static char *
-open_chat(PGconn *conn, const struct run_arguments *a)
-{
-	char *session, *chat;
-
-	if (a->chat != NULL)
-		return xstrdup(a->chat);
-	session = project_open_session(conn, a->project, a->title);
-	if (session == NULL)
-		return NULL;
-	chat = db_value(conn, "select hearth.open_chat($1)", PARAMS(session));
-	free(session);
-	return chat;
-}
-
-static char *
-submit(PGconn *conn, const struct run_arguments *a, const char *chat,
-    const char *prompt)
-{
-	if (a->agent == NULL)
-		return db_value(conn, "select hearth.follow_up($1, $2, "
-		    "created_by => 'hearth run', model => $3, mode_id => $4)",
-		    PARAMS(chat, prompt, a->model, a->mode_id));
-	return db_value(conn, "select hearth.submit($1, $2, $3, "
-	    "created_by => 'hearth run', model => $4, mode_id => $5)",
-	    PARAMS(chat, a->agent, prompt, a->model, a->mode_id));
-}
-
-static void
-warn_without_node(PGconn *conn)
-{
-	char *alive = db_value(conn, "select exists (select from hearth.nodes "
-	    "where hearth.is_alive(heartbeat_at) and not draining)",
-	    NO_PARAMS);
-
-	if (alive != NULL && *alive != 't')
-		cli_fail("no hearthd is up: the turn waits until one is");
-	free(alive);
-}
-
-static void
-list_changes(PGconn *conn, const char *chat)
-{
-	PGresult *res = db_query(conn, "select operation, file_path, "
-	    "coalesce(agent, 'a person') from hearth.pending_changes "
-	    "where status = 'pending' and session_id = (select session_id "
-	    "from hearth.chats where id = $1) order by file_path",
-	    PARAMS(chat));
-
-	for (int i = 0; res != NULL && i < PQntuples(res); i++)
-		printf("%-6s  %s  (%s)\n", PQgetvalue(res, i, 0),
-		    PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
-	PQclear(res);
-}
-
 /* Opens and submits in one transaction: a prompt that is refused leaves no
  * session behind. */
 static int
 begin_turn(PGconn *conn, const struct run_arguments *a, const char *prompt,
-    struct begun *b)
+    char **chat, struct begun *b)
 {
 	PGresult *res = db_query(conn, "begin", NO_PARAMS);
+	int rc = -1;
 
 	PQclear(res);
 	if (res == NULL)
 		return -1;
-	b->chat = open_chat(conn, a);
-	if (b->chat != NULL)
-		b->seq = db_value(conn, "select coalesce(max(last_seq), 0) "
-		    "from hearth.chats where id = $1", PARAMS(b->chat));
-	if (b->seq != NULL)
-		b->turn = submit(conn, a, b->chat, prompt);
-	res = b->turn != NULL ? db_query(conn, "commit", NO_PARAMS) : NULL;
+	*chat = submit_open_chat(conn, a);
+	if (*chat != NULL)
+		rc = submit_prompt(conn, a, *chat, prompt, WHO, b);
+	res = rc == 0 ? db_query(conn, "commit", NO_PARAMS) : NULL;
 	PQclear(res);
 	return res != NULL ? 0 : -1;
 }
@@ -201,25 +163,25 @@ begin_turn(PGconn *conn, const struct run_arguments *a, const char *prompt,
 static int
 run(PGconn *conn, const struct run_arguments *a, const char *prompt)
 {
-	static const struct follow_options follow_options = { false };
-	struct begun b = { NULL, NULL, NULL };
+	static const struct follow_options follow_options = { .by = WHO };
+	struct begun b = { NULL, NULL };
+	char *chat = NULL;
 	int status = CLI_FAILED;
 
-	if (begin_turn(conn, a, prompt, &b) == 0) {
-		warn_without_node(conn);
-		status = follow_turn(conn, b.chat, b.turn,
+	if (begin_turn(conn, a, prompt, &chat, &b) == 0) {
+		submit_warn_without_node(conn);
+		status = follow_turn(conn, chat, b.turn,
 		    strtoll(b.seq, NULL, 10), &follow_options);
 		if (PQstatus(conn) != CONNECTION_OK)
 			fprintf(stderr, "hearth: turn %s goes on without this "
-			    "client: see hearth turns %s\n", b.turn, b.chat);
+			    "client: see hearth turns %s\n", b.turn, chat);
 		else if (status != CLI_INTERRUPTED)
-			list_changes(conn, b.chat);
+			submit_list_changes(conn, chat, NULL);
 		fflush(stdout);
-		fprintf(stderr, "chat %s\n", b.chat);
+		fprintf(stderr, "chat %s\n", chat);
 	}
-	free(b.chat);
-	free(b.seq);
-	free(b.turn);
+	begun_clear(&b);
+	free(chat);
 	return status;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The arguments of `hearth run`, for cli/run.c and its test. */
+/* The arguments of `hearth run` and `hearth chat`, and their reading. */
 #ifndef HEARTH_RUN_H
 #define HEARTH_RUN_H
 
@@ -10,10 +10,12 @@ struct run_arguments {
 	const char *project;  /* "." unless given */
 	const char *chat;     /* NULL: a new one */
 	const char *model, *mode_id, *title; /* or NULL */
-	const char *prompt;   /* "-": on stdin */
+	const char *prompt;   /* "-": on stdin; NULL: chat */
 };
 
 int run_parse(struct cli *cli, int argc, char **argv,
+    struct run_arguments *a, struct err *e);
+int chat_parse(struct cli *cli, int argc, char **argv,
     struct run_arguments *a, struct err *e);
 
 #endif

@@ -49,33 +49,71 @@ make_table(const PGresult *res)
 	return t;
 }
 
+static void
+show_rows(const struct show *to, const PGresult *res)
+{
+	struct table *t = make_table(res);
+	int rows = PQntuples(res), left;
+
+	left = to->rows > 0 && rows > to->rows ? rows - to->rows : 0;
+	for (int i = 0; i < rows - left; i++)
+		for (int j = 0; j < PQnfields(res); j++)
+			table_add(t, cell(res, i, j));
+	table_print(t, to->f, to->width);
+	if (left > 0)
+		fprintf(to->f, "... and %d more\n", left);
+	table_free(&t);
+}
+
+static void
+show_section(const struct show *to, const PGresult *res, const char *title,
+    const char *none)
+{
+	if (title != NULL && (PQntuples(res) > 0 || none != NULL))
+		fprintf(to->f, "%s\n", title);
+	if (PQntuples(res) > 0)
+		show_rows(to, res);
+	else if (none != NULL)
+		fprintf(to->f, "%s\n", none);
+}
+
+static struct show
+standard(void)
+{
+	return (struct show){ stdout, table_terminal_width(), 0 };
+}
+
 void
 show_result(const PGresult *res)
 {
-	struct table *t = make_table(res);
+	struct show to = standard();
 
-	for (int i = 0; i < PQntuples(res); i++)
-		for (int j = 0; j < PQnfields(res); j++)
-			table_add(t, cell(res, i, j));
-	table_print(t, stdout, table_terminal_width());
-	table_free(&t);
+	show_rows(&to, res);
 }
 
 int
 show_query(PGconn *conn, const char *title, const char *none,
     const char *sql, int n, const char *const *values)
 {
+	struct show to = standard();
 	PGresult *res = db_query(conn, sql, n, values);
-	int rows = res != NULL ? PQntuples(res) : 0;
 
 	if (res == NULL)
 		return CLI_FAILED;
-	if (title != NULL && (rows > 0 || none != NULL))
-		printf("%s\n", title);
-	if (rows > 0)
-		show_result(res);
-	else if (none != NULL)
-		puts(none);
+	show_section(&to, res, title, none);
+	PQclear(res);
+	return 0;
+}
+
+int
+show_query_to(const struct show *to, PGconn *conn, const char *title,
+    const char *none, const char *sql)
+{
+	PGresult *res = db_query(conn, sql, NO_PARAMS);
+
+	if (res == NULL)
+		return CLI_FAILED;
+	show_section(to, res, title, none);
 	PQclear(res);
 	return 0;
 }

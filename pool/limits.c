@@ -207,8 +207,10 @@ on_tree(void *ctx, int64_t serial, const struct footprint *f)
 	if (!t || f->processes == 0)
 		return;
 	l->has_new = l->has_new || t->pss_kb < 0;
-	if (t->pss_kb >= 0 && !is_quiet(t, f->cpu_ms, now))
+	if (t->pss_kb >= 0 && !is_quiet(t, f->cpu_ms, now)) {
+		t->worked_since = t->sampled_at;
 		t->worked_at = now;
+	}
 	/* the second look at a candidate adds to what the first one saw */
 	t->is_quiet = t->pss_kb >= 0 && (!l->candidate || t->is_quiet) &&
 	    t->worked_at != now;

@@ -41,7 +41,9 @@ struct limits_tree {
 	int64_t sampled_at;       /* clock_ms() */
 	bool is_quiet;            /* hardly any processor time between the
 	                           * last two samples */
-	int64_t worked_at;        /* when it was seen not to be; 0: never */
+	int64_t worked_at;        /* when it was seen not to be; 0: never … */
+	int64_t worked_since;     /* … and the sample before that: it has worked
+	                           * between the two */
 	int64_t told_kb;          /* as told() last */
 	int64_t told_at;
 };

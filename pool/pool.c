@@ -70,6 +70,8 @@ struct pool {
 
 /* Output so short a time ago is more to come, perhaps. */
 #define RECENT_MS 3000
+/* It still works: two rounds of pool/limits.c. */
+#define WORKED_MS 10000
 
 static void on_worker_event(void *ctx, struct worker *w,
     const struct agent_event *ev);
@@ -263,6 +265,18 @@ is_idle(const struct seat *s)
 	    !worker_has_terminals(s->worker);
 }
 
+/* What it does of itself: output, and processor time, since its last turn. */
+static bool
+works_unasked(const struct seat *s)
+{
+	int64_t now = clock_ms();
+	int64_t active = worker_last_active(s->worker);
+
+	return (active > s->last_used && now - active < RECENT_MS) ||
+	    (s->tree.worked_since > s->last_used &&
+	    now - s->tree.worked_at < WORKED_MS);
+}
+
 /* The idle one that was used least recently. */
 static struct seat *
 evictable(const struct pool *p)
@@ -270,7 +284,7 @@ evictable(const struct pool *p)
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (is_idle(s))
+		if (is_idle(s) && !works_unasked(s))
 			return s;
 	}
 	return NULL;
@@ -318,6 +332,7 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.serial = ++p->next_serial,
 		.name = name,
 		.argv = spec->argv,
+		.secret_env = spec->env,
 		.cwd = spec->cwd,
 		.client_capabilities = spec->client_capabilities,
 		.mcp_servers = spec->mcp_servers,
@@ -381,6 +396,7 @@ on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
 	(void)w;
 	switch (ev->type) {
 	case AGENT_READY:
+		s->last_used = clock_ms();
 		s->lost_reason = xstrdup(ev->ready.lost_reason);
 		break;
 	case AGENT_TURN_DONE:

@@ -6,7 +6,8 @@
  * late end of an old child can never touch its successor.
  *
  * Limits: at most max_agents children; when one more is needed, the idle one
- * that was used least recently goes. It goes, too, when all of them take more
+ * that was used least recently goes, unless it works unasked: since its last
+ * turn updates have flowed or its processes have used the processor. It goes, too, when all of them take more
  * than max_memory (pool/limits.h). A child that was idle for idle_timeout,
  * with all its processes, is retired. Crashes are counted per (chat, agent)
  * by pool/restart_policy.h.
@@ -92,7 +93,8 @@ struct seat *pool_find(const struct pool *p, const char *session,
  */
 struct seat *pool_start(struct pool *p, const struct seat_spec *spec,
     struct err *e);
-/* Whether pool_start() would find room now, be it by an idle child's leaving. */
+/* Whether pool_start() would find room now, be it by an idle child's leaving;
+ * that may become so by time alone. */
 bool pool_has_room(const struct pool *p);
 /* Calls fn for each live seat of the session. */
 void pool_each(const struct pool *p, const char *session,

@@ -254,6 +254,31 @@ typedef void db_commands_fn(void *ctx, const struct command *c, size_t n,
     const struct err *e);
 void db_take_commands(struct db *db, db_commands_fn *done, void *ctx);
 
+/* A change that is decided on, or a file that is to be changed. */
+struct decision_row {
+	int64_t id;                /* of the change; else of the command */
+	const char *verb;          /* accept reject revert, create edit delete */
+	bool is_fit;               /* false: its status speaks against it */
+	const char *status;        /* NULL: no change yet */
+	const char *path;
+	const char *old_oid, *new_oid, *old_mode, *new_mode; /* or NULL */
+	const char *hunks;         /* "1,3", NULL all */
+	const char *text, *other_text;
+	int64_t turn;              /* what is left of it belongs to; 0 none */
+	const char *agent;         /* likewise; NULL: a person */
+	const char *chat;          /* where it is told, or NULL: nowhere */
+	int64_t chat_last_seq;
+};
+/*
+ * What a command that was taken says of single files. Decisions that can be
+ * carried out are noted in their rows by this; each is ended with
+ * record_decided(). No rows: there is nothing to decide on.
+ */
+typedef void db_decide_fn(void *ctx, const struct decision_row *rows,
+    size_t n, const struct err *e);
+void db_decide(struct db *db, int64_t command, db_decide_fn *done,
+    void *ctx);
+
 /* A row of hearth.permission_rules. */
 struct rule_row {
 	int64_t id;

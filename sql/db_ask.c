@@ -128,6 +128,8 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->retired(a->ctx, a->session);
 	else if (a->wishes)
 		a->wishes(a->ctx, NULL, 0);
+	else if (a->decide)
+		a->decide(a->ctx, NULL, 0, &words);
 	else if (a->copy)
 		a->copy(a->ctx, a->session, NULL, &words);
 	else
@@ -338,6 +340,66 @@ db_permission_rules(struct db *db, db_rules_fn *done, void *ctx)
 	if (!question_can(a))
 		return;
 	conn_ask(db->asker, "permission_rules", &p, on_rules, a);
+}
+
+/* ---- decisions */
+
+static struct decision_row
+decision_of(const PGresult *res, int i)
+{
+	return (struct decision_row){
+		.id = result_int8(res, i, "id"),
+		.verb = result_text(res, i, "verb"),
+		.is_fit = result_bool(res, i, "is_fit"),
+		.status = result_text(res, i, "status"),
+		.path = result_text(res, i, "path"),
+		.old_oid = result_text(res, i, "old_oid"),
+		.new_oid = result_text(res, i, "new_oid"),
+		.old_mode = result_text(res, i, "old_mode"),
+		.new_mode = result_text(res, i, "new_mode"),
+		.hunks = result_text(res, i, "hunks"),
+		.text = result_text(res, i, "text"),
+		.other_text = result_text(res, i, "other_text"),
+		.turn = result_int8(res, i, "turn"),
+		.agent = result_text(res, i, "agent"),
+		.chat = result_text(res, i, "chat"),
+		.chat_last_seq = result_int8(res, i, "chat_last_seq"),
+	};
+}
+
+static void
+on_decide(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct decision_row *list;
+	int n;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	n = PQntuples(res);
+	list = xcalloc((size_t)n + 1, sizeof *list);
+	for (int i = 0; i < n; i++)
+		list[i] = decision_of(res, i);
+	a->decide(a->ctx, list, (size_t)n, NULL);
+	free(list);
+	question_free(a);
+}
+
+void
+db_decide(struct db *db, int64_t command, db_decide_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, NULL);
+	struct params p = { 0 };
+
+	a->decide = done;
+	if (!question_can(a))
+		return;
+	params_int8(&p, db->node);
+	params_int8(&p, db->epoch);
+	params_int8(&p, command);
+	conn_ask(db->asker, "decide", &p, on_decide, a);
 }
 
 /* ---- working copies, one-shot sessions */

@@ -78,6 +78,7 @@ struct question {
 	db_retired_fn *retired;
 	db_copy_fn *copy;
 	db_wishes_fn *wishes;
+	db_decide_fn *decide;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */

@@ -915,6 +915,286 @@ end $$;
 comment on function hearth.archive_session(uuid, text) is
 	'Archives a session: no new chats and turns, and the daemon is asked to cancel what is unfinished and to end its agents. Returns the id in hearth.commands. 42704 unknown session';
 
+-- Decisions on changes. The daemon carries them out when no turn is at work in
+-- the session, in the order in which they were asked for.
+
+create or replace function hearth.request_files(kind text, session uuid,
+	chat uuid, agent text, args jsonb, requested_by text)
+returns bigint language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	command bigint := request(kind, session, chat, agent, requested_by);
+begin
+	update commands c set args = request_files.args where c.id = command;
+	return command;
+end $$;
+comment on function hearth.request_files(text, uuid, uuid, text, jsonb, text) is
+	'request() with arguments';
+
+create or replace function hearth.newest_chat(session uuid)
+returns uuid language sql stable
+return (select c.id from hearth.chats c where c.session_id = session
+	order by c.closed_at is not null, c.created_at desc, c.id limit 1);
+comment on function hearth.newest_chat(uuid) is
+	'The chat where it is told what happens in a session and in no chat of it; NULL when it has none';
+
+create or replace function hearth.refuse_decision(it hearth.pending_changes,
+	decision text)
+returns void language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	newer bigint;
+	hint text := case it.status
+		when 'pending' then 'It has not been accepted yet: reject_change()'
+			' takes it back in the worktree.'
+		when 'applied' then 'revert_change() takes it out of the project'
+			' again.'
+		when 'rejected' then 'It was taken back in the worktree; ask the'
+			' agent to make it again.'
+		when 'reverted' then 'What the worktree still has of it is a'
+			' pending change of its own.' end;
+begin
+	if it.status = 'superseded' then
+		select p.id into newer from pending_changes p
+			where p.session_id = it.session_id
+				and p.file_path = it.file_path and p.status = 'pending';
+		hint := coalesce('Decide on change ' || newer || ', the newest of'
+			' this file.', 'The file is as it was before.');
+	end if;
+	raise exception using errcode = '55000',
+		message = format('change %s of %s is %s: it cannot be %s', it.id,
+			it.file_path, it.status, case decision
+			when 'accept' then 'accepted' when 'reject' then 'rejected'
+			else 'reverted' end),
+		hint = hint;
+end $$;
+comment on function hearth.refuse_decision(hearth.pending_changes, text) is
+	'Raises 55000: why a change in this status cannot be decided on in this way';
+
+create or replace function hearth.decide(kind text, change bigint,
+	decision text, hunks integer[], decided_by text)
+returns bigint language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+declare
+	it pending_changes;
+begin
+	select * into it from pending_changes p where p.id = decide.change;
+	if not found then
+		perform no_such('change', change::text,
+			'See hearth.pending_changes, or the view'
+			' hearth.pending_review.');
+	end if;
+	if it.status not in (case decide.decision when 'revert' then 'applied'
+			else 'pending' end, case decide.decision when 'accept'
+			then 'applied' when 'reject' then 'rejected'
+			else 'reverted' end) then
+		perform refuse_decision(it, decide.decision);
+	end if;
+	return request_files(decide.kind, it.session_id, coalesce(
+			(select c.id from chats c where c.id = it.chat_id),
+			newest_chat(it.session_id)), null,
+		jsonb_strip_nulls(jsonb_build_object('decision', decide.decision,
+			'changes', jsonb_build_array(it.id),
+			'hunks', to_jsonb(decide.hunks))), decide.decided_by);
+end $$;
+comment on function hearth.decide(text, bigint, text, integer[], text) is
+	'Asks the daemon to carry out a decision on one change. 42704 unknown change, 55000 its status speaks against it';
+
+create or replace function hearth.accept_change(change bigint,
+	decided_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.decide('accept_change', change, 'accept', null, decided_by);
+comment on function hearth.accept_change(bigint, text) is
+	'Asks the daemon to put a pending change into the project''s own checkout, three-way where that has moved on; what the file is then is what later changes of it are told against. The row becomes applied, or has an error and nothing was changed. Once it is applied, asking again does nothing. Returns the id in hearth.commands, which fails with conflict, no_checkout, changed, write_failed or not_pending. 42704 unknown change, 55000 superseded, rejected or reverted';
+
+create or replace function hearth.reject_change(change bigint,
+	decided_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.decide('reject_change', change, 'reject', null, decided_by);
+comment on function hearth.reject_change(bigint, text) is
+	'Asks the daemon to take a pending change back in the session''s worktree, if the file still is what the change made of it. The row becomes rejected, or has an error and nothing was changed. Returns the id in hearth.commands, which fails with changed, write_failed or not_pending. 42704 unknown change, 55000 superseded, applied or reverted';
+
+create or replace function hearth.revert_change(change bigint,
+	decided_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.decide('revert_change', change, 'revert', null, decided_by);
+comment on function hearth.revert_change(bigint, text) is
+	'Asks the daemon to take an applied change out of the project''s checkout again, three-way. The row becomes reverted, and what the worktree still has of it a pending change; or it has an error and nothing was changed. Returns the id in hearth.commands, which fails with conflict, no_checkout, changed, write_failed or not_pending. 42704 unknown change, 55000 not applied';
+
+create or replace function hearth.decide_all(kind text, session uuid,
+	decision text, decided_by text)
+returns bigint language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+begin
+	if not exists (select from sessions s where s.id = decide_all.session)
+	then
+		perform no_such('session', session::text,
+			'Create it with open_session().');
+	end if;
+	return request_files(decide_all.kind, session, newest_chat(session),
+		null, jsonb_build_object('decision', decide_all.decision,
+			'changes', (select coalesce(jsonb_agg(p.id order by p.id), '[]')
+				from pending_changes p
+				where p.session_id = decide_all.session
+					and p.status = 'pending')),
+		decide_all.decided_by);
+end $$;
+comment on function hearth.decide_all(text, uuid, text, text) is
+	'Asks the daemon to carry out a decision on what is pending in a session now. 42704 unknown session';
+
+create or replace function hearth.accept_changes(session uuid,
+	decided_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.decide_all('accept_changes', session, 'accept', decided_by);
+comment on function hearth.accept_changes(uuid, text) is
+	'accept_change() for all that is pending in a session now, in one step; each file has its own outcome, and the command fails when one has. Returns the id in hearth.commands. 42704 unknown session';
+
+create or replace function hearth.reject_changes(session uuid,
+	decided_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.decide_all('reject_changes', session, 'reject', decided_by);
+comment on function hearth.reject_changes(uuid, text) is
+	'reject_change() for all that is pending in a session now, in one step; each file has its own outcome, and the command fails when one has. Returns the id in hearth.commands. 42704 unknown session';
+
+create or replace function hearth.accept_hunks(change bigint,
+	hunks integer[], decided_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+declare
+	shown text := (select p.diff from pending_changes p where p.id = change);
+	there bigint := (select count(*) from regexp_matches(shown, '^@@ ', 'gn'));
+	wrong integer;
+	chosen integer[] := (select array_agg(distinct h order by h)
+		from unnest(hunks) h where h is not null);
+begin
+	select h into wrong from unnest(hunks) h
+		where h is null or h < 1 or h > there limit 1;
+	if shown is not null and (found or chosen is null) then
+		raise exception using errcode = '22023',
+			message = case when chosen is null then 'no hunk was given'
+				else format('change %s has no hunk %s', change,
+					coalesce(wrong::text, 'NULL')) end,
+			hint = case when there > 0
+				then format('Its hunks are 1 to %s, as in its diff.', there)
+				else 'Its diff has no hunks: accept_change() accepts the'
+					' whole file.' end;
+	end if;
+	return decide('accept_hunks', change, 'accept', case
+		when cardinality(chosen) < there then chosen end, decided_by);
+end $$;
+comment on function hearth.accept_hunks(bigint, integer[], text) is
+	'accept_change() for some hunks of a change, by their numbers (from 1) in its diff: the row becomes applied with that part, the rest is a pending change of its own. 22023 no such hunk; else as accept_change()';
+
+create or replace function hearth.clean_file_path(file_path text)
+returns text language plpgsql immutable
+set search_path = pg_catalog, hearth, pg_temp as $$
+begin
+	if file_path is null or octet_length(file_path) not between 1 and 4000
+		or file_path ~ '^/|//|/$|[[:cntrl:]]'
+		or file_path ~* '(^|/)(\.|\.\.|\.git)(/|$)' then
+		raise exception using errcode = '22023',
+			message = format('%s is not the path of a file in the worktree',
+				coalesce('"' || file_path || '"', 'NULL')),
+			hint = 'Give it from the top of the worktree, such as'
+				' src/main.c, without "." and ".." parts and outside of'
+				' .git.';
+	end if;
+	return file_path;
+end $$;
+comment on function hearth.clean_file_path(text) is
+	'The path as it is; 22023 when it is not relative and normalised, or leads into .git';
+
+create or replace function hearth.queue_file(kind text, session uuid,
+	args jsonb, agent text, requested_by text)
+returns bigint language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+declare
+	it sessions;
+	told_in uuid := newest_chat(session);
+begin
+	select * into it from sessions s where s.id = queue_file.session;
+	if not found then
+		perform no_such('session', session::text,
+			'Create it with open_session().');
+	end if;
+	if it.archived_at is not null then
+		raise exception using errcode = '55000',
+			message = format('session %s is archived', session),
+			hint = 'Open a new session of the project.';
+	end if;
+	if told_in is null then
+		raise exception using errcode = '55000',
+			message = format('session %s has no chat yet', session),
+			hint = 'Open one with open_chat(): what happens in the session'
+				' is told there.';
+	end if;
+	if queue_file.agent is not null and not exists (select from agents a
+			where a.name = queue_file.agent) then
+		perform no_such('agent', queue_file.agent,
+			'See the view hearth.agent_list; NULL: a person does it.');
+	end if;
+	if octet_length(args ->> 'text') > 16 * 1024 * 1024
+		or octet_length(args ->> 'other_text') > 16 * 1024 * 1024 then
+		raise exception using errcode = '54000',
+			message = 'the text is larger than 16 MB',
+			hint = 'Write it into the worktree directly.';
+	end if;
+	return request_files(queue_file.kind, it.id, told_in, queue_file.agent,
+		queue_file.args, queue_file.requested_by);
+end $$;
+comment on function hearth.queue_file(text, uuid, jsonb, text, text) is
+	'Asks the daemon to change a file in a session''s worktree. 42704 unknown session or agent, 55000 archived, or no chat, 54000 above 16 MB';
+
+create or replace function hearth.queue_create(session uuid, file_path text,
+	content text, agent text default null, requested_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.queue_file('queue_create', session, jsonb_build_object(
+	'verb', 'create', 'path', hearth.clean_file_path(file_path),
+	'text', coalesce(content, '')), agent, requested_by);
+comment on function hearth.queue_create(uuid, text, text, text, text) is
+	'Asks the daemon to make a file in the session''s worktree, for an agent (NULL: a person); it becomes a pending change. Waits for a running turn''s end. Returns the id in hearth.commands, which fails with exists or ignored. 42704 unknown session or agent, 22023 bad path, 55000 archived session, or one without a chat, 54000 above 16 MB';
+
+create or replace function hearth.queue_edit(session uuid, file_path text,
+	old_text text, new_text text, agent text default null,
+	requested_by text default null)
+returns bigint language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+begin
+	if coalesce(old_text, '') = '' or old_text = coalesce(new_text, '') then
+		raise exception using errcode = '22023',
+			message = case when coalesce(old_text, '') = ''
+				then 'the old text is empty'
+				else 'the old text and the new text are the same' end,
+			hint = 'Give a text that is in the file exactly once, and what'
+				' it is to become.';
+	end if;
+	return queue_file('queue_edit', session, jsonb_build_object(
+		'verb', 'edit', 'path', clean_file_path(file_path),
+		'text', old_text, 'other_text', coalesce(new_text, '')), agent,
+		requested_by);
+end $$;
+comment on function hearth.queue_edit(uuid, text, text, text, text, text) is
+	'Asks the daemon to replace a text that is in a file of the session''s worktree exactly once, for an agent (NULL: a person); it becomes a pending change. Returns the id in hearth.commands, which fails with not_found, ambiguous, missing or no_file. 22023 no old text, or no change; else as queue_create()';
+
+create or replace function hearth.queue_delete(session uuid, file_path text,
+	agent text default null, requested_by text default null)
+returns bigint language sql security definer
+set search_path = pg_catalog, hearth, pg_temp
+return hearth.queue_file('queue_delete', session, jsonb_build_object(
+	'verb', 'delete', 'path', hearth.clean_file_path(file_path)), agent,
+	requested_by);
+comment on function hearth.queue_delete(uuid, text, text, text) is
+	'Asks the daemon to delete a file of the session''s worktree, for an agent (NULL: a person); it becomes a pending change. Returns the id in hearth.commands, which fails with missing. Else as queue_create()';
+
 -- Reading. These run with the rights of the caller; STABLE gives each the one
 -- snapshot that its answer is true for.
 

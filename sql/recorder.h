@@ -228,6 +228,18 @@ struct snapshot_row {
 void record_snapshot(struct recorder *r, const struct snapshot_row *row);
 /* Those of this node that are not among ids (with commas between) are lost. */
 void record_snapshots_lost(struct recorder *r, const char *ids);
+/* The outcome of a decision on a change, and the event `change`. */
+struct decided_row {
+	int64_t change;
+	const char *agent;        /* the change's */
+	const char *before;       /* its status */
+	const char *status;       /* its status now; NULL: as it was, because … */
+	const char *error;
+	const char *decided_by;
+	const struct change_row *part; /* only this of it was accepted; NULL: all */
+};
+/* log: of no chat (the session's own), then without the event. */
+void record_decided(struct chat_log *log, const struct decided_row *row);
 
 /* status: done or failed. */
 void record_command(struct recorder *r, int64_t command, const char *status,

@@ -752,6 +752,41 @@ record_change(struct chat_log *log, int64_t turn, const char *agent,
 	item_queue(log->r, it, true);
 }
 
+/* A session's own log has its id in place of a chat's. */
+static bool
+is_of_chat(const struct chat_log *log)
+{
+	return strcmp(log->session, log->chat) != 0;
+}
+
+void
+record_decided(struct chat_log *log, const struct decided_row *row)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "change_decided");
+	add_age(it);
+	if (is_of_chat(log)) {
+		add(it, log->chat);
+		number_item(it);
+	} else {
+		add(it, NULL);
+		add(it, NULL);
+	}
+	add_int(it, row->change);
+	add(it, row->status);
+	add(it, row->error);
+	add(it, row->decided_by);
+	add(it, row->part ? row->part->diff : NULL);
+	add(it, row->part ? row->part->new_oid : NULL);
+	add(it, row->part ? row->part->new_mode : NULL);
+	note_status(it, "change", is_of_chat(log) ? log->chat : NULL,
+	    row->agent, row->change, row->status ? row->status : row->before);
+	item_queue(log->r, it, true);
+}
+
 void
 record_command(struct recorder *r, int64_t command, const char *status,
     const char *error_code, const char *error)

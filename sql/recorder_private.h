@@ -2,8 +2,9 @@
 /*
  * What the files of the writer share: recorder.c (the queue, the chats, when
  * to flush), recorder_items.c (what each record_*() means), flush.c (sending
- * and what becomes of it), repair.c (poison), notes.c (notifications); and what
- * db.c needs to run it. Nobody else includes this.
+ * and what becomes of it), flush_quick.c (short turns), repair.c (poison),
+ * notes.c (notifications); and what db.c needs to run it. Nobody else includes
+ * this.
  */
 #ifndef HEARTH_RECORDER_PRIVATE_H
 #define HEARTH_RECORDER_PRIVATE_H
@@ -179,6 +180,12 @@ void pause_flushing(struct recorder *r, const char *why);
 void flush_send(struct recorder *r);
 /* Puts the flight back to the head of the queue. */
 void flush_undo(struct recorder *r);
+
+/* flush_quick.c: whether the item is the end of a quick turn (then start is
+ * set) or its turn_started (is_joined); and sending that end. */
+void quick_join(struct recorder *r, struct item *it);
+void quick_send(struct recorder *r, struct item *end, int64_t now,
+    conn_result_fn *done);
 
 /* repair.c: after a failure that the data is to blame for; the flight is
  * back in the queue. */

@@ -86,7 +86,16 @@ grant execute on function
 	hearth.join_chat(uuid, text),
 	hearth.leave_chat(uuid, text),
 	hearth.suspend_agent(uuid, text, text),
-	hearth.resume_agent(uuid, text, text)
+	hearth.resume_agent(uuid, text, text),
+	hearth.accept_change(bigint, text),
+	hearth.reject_change(bigint, text),
+	hearth.revert_change(bigint, text),
+	hearth.accept_changes(uuid, text),
+	hearth.reject_changes(uuid, text),
+	hearth.accept_hunks(bigint, integer[], text),
+	hearth.queue_create(uuid, text, text, text, text),
+	hearth.queue_edit(uuid, text, text, text, text, text),
+	hearth.queue_delete(uuid, text, text, text)
 	to hearth_app, hearth_admin;
 
 -- Editing the registry and the projects

@@ -200,7 +200,7 @@ select w.subject, w.agent, hearth.brief(now() - w.since) as since,
 	from (
 		select 'turn ' || t.id as subject, t.agent, t.ended_at as since,
 				case when t.suspicious
-					then 'completed, but the agent sent nothing at all'
+					then 'completed, but without an answer or a tool call'
 					else t.status || ': ' || coalesce(t.error,
 						t.error_code, t.end_reason, 'no reason')
 				end as warning

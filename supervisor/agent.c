@@ -214,6 +214,18 @@ note_crash(struct place *p, const char *code, const char *error, int64_t pid)
 }
 
 static void
+turn_done(struct place *p, const struct agent_event *ev)
+{
+	const char *code = ev->done.error_code;
+
+	/* so that the next child does not ask for that session once more */
+	if (code && strcmp(code, "session_lost") == 0)
+		note_crash(p, code, ev->done.error, -1);
+	if (p->turn && p->turn->id == ev->done.turn)
+		turn_settle(p->turn, ev);
+}
+
+static void
 failed(struct place *p, const struct agent_event *ev)
 {
 	note_crash(p, ev->failed.error_code, ev->failed.error, -1);
@@ -289,8 +301,7 @@ handle(struct place *p, const struct agent_event *ev)
 		permission_settled(p, ev);
 		break;
 	case AGENT_TURN_DONE:
-		if (p->turn && p->turn->id == ev->done.turn)
-			turn_settle(p->turn, ev);
+		turn_done(p, ev);
 		break;
 	case AGENT_FAILED:
 		failed(p, ev);

@@ -16,10 +16,11 @@ done(struct supervisor *sup, const struct command *c)
 	record_command(sup->recorder, c->id, "done", NULL, NULL);
 }
 
-/* The cancel of a queued turn, kept until it is known who has the turn. */
+/* The cancel of a queued turn, kept until it is known who has the turn; its
+ * command is answered then. */
 struct late_cancel {
 	struct list in_session;
-	int64_t turn, chat_last_seq;
+	int64_t command, turn, chat_last_seq;
 	char *chat, *agent, *by, *reason;
 };
 
@@ -66,9 +67,11 @@ cancel_queued(struct supervisor *sup, const struct command *c)
 
 	if (!s->is_claiming) {
 		end_queued(s, c);
+		done(sup, c);
 		return;
 	}
 	l = xcalloc(1, sizeof *l);
+	l->command = c->id;
 	l->turn = c->turn;
 	l->chat_last_seq = c->chat_last_seq;
 	l->chat = xstrdup(c->chat);
@@ -107,6 +110,8 @@ late_cancels_run(struct session *s)
 			    .chat = l->chat, .agent = l->agent,
 			    .chat_last_seq = l->chat_last_seq,
 			    .requested_by = l->by, .reason = l->reason });
+		record_command(s->sup->recorder, l->command, "done", NULL,
+		    NULL);
 		free_late(l);
 	}
 }
@@ -124,12 +129,14 @@ cancel(struct supervisor *sup, const struct command *c)
 	struct session *s = session_find(sup, c->session);
 	struct turn *t = s ? session_turn_by_id(s, c->turn) : NULL;
 
-	if (t && !t->is_requeued)
+	if (t ? t->is_requeued : c->turn_status &&
+	    strcmp(c->turn_status, "queued") == 0) {
+		cancel_queued(sup, c);
+		return;
+	}
+	if (t)
 		turn_cancel(t, c->requested_by,
 		    c->reason ? c->reason : "cancelled");
-	else if (t || (c->turn_status &&
-	    strcmp(c->turn_status, "queued") == 0))
-		cancel_queued(sup, c);
 	done(sup, c);
 }
 
@@ -297,6 +304,15 @@ static const struct {
 	{ "suspend_agent", suspend_agent },
 	{ "resume_agent", resume_agent },
 	{ "warm", warm },
+	{ "accept_change", decide_take },
+	{ "accept_changes", decide_take },
+	{ "accept_hunks", decide_take },
+	{ "reject_change", decide_take },
+	{ "reject_changes", decide_take },
+	{ "revert_change", decide_take },
+	{ "queue_create", decide_take },
+	{ "queue_edit", decide_take },
+	{ "queue_delete", decide_take },
 };
 
 static void

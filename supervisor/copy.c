@@ -81,20 +81,40 @@ copy_wake(struct session *s)
 	}
 }
 
+struct change_row
+copy_change_row(const struct file_change *change)
+{
+	return (struct change_row){
+		.path = change->path,
+		.operation = change->operation,
+		.diff = change->diff,
+		.old_oid = change->old_oid,
+		.new_oid = change->new_oid,
+		.old_mode = change->old_mode,
+		.new_mode = change->new_mode,
+	};
+}
+
 void
-copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
     const struct file_change *changes, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		record_change(t->chat->log, turn, agent, &(struct change_row){
-			.path = changes[i].path,
-			.operation = changes[i].operation,
-			.diff = changes[i].diff,
-			.old_oid = changes[i].old_oid,
-			.new_oid = changes[i].new_oid,
-			.old_mode = changes[i].old_mode,
-			.new_mode = changes[i].new_mode,
-		});
+	for (size_t i = 0; i < n; i++) {
+		struct change_row row = copy_change_row(&changes[i]);
+
+		record_change(chat->log, turn, agent, &row);
+	}
+}
+
+void
+copy_record_found(struct chat *chat, const struct file_change *changes,
+    size_t n)
+{
+	struct session *s = chat->session;
+
+	copy_record_changes(chat, 0, s->background_agent, changes, n);
+	free(s->background_agent);
+	s->background_agent = NULL;
 }
 
 /* ---- made */
@@ -214,10 +234,8 @@ on_tree_before(void *ctx, const struct err *e,
 	} else {
 		t->is_tree_taken = true;
 		record_begin(s->sup->recorder);
-		copy_record_changes(t, 0, s->background_agent, changes, n);
+		copy_record_found(t->chat, changes, n);
 		record_end(s->sup->recorder);
-		free(s->background_agent);
-		s->background_agent = NULL;
 		turn_advance(t);
 	}
 	copy_wake(s);

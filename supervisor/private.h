@@ -290,8 +290,12 @@ bool copy_tree_before(struct turn *t);
  */
 void copy_tree_after(struct turn *t);
 /* turn 0: nobody's turn; agent NULL: a person did it. */
-void copy_record_changes(struct turn *t, int64_t turn, const char *agent,
+struct change_row copy_change_row(const struct file_change *change);
+void copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
     const struct file_change *changes, size_t n);
+/* What was found in it before anybody's work began. */
+void copy_record_found(struct chat *chat, const struct file_change *changes,
+    size_t n);
 
 /* supervisor/setup.c: the setup command in a new working copy */
 /*
@@ -319,10 +323,17 @@ void snapshot_claimed(struct session *s);
 void task_add(struct session *s, struct task *t);
 /* After begin(); then t is the owner's to free. */
 void task_end(struct task *t);
+/* It could not be done for want of the database: begins anew, when that is back
+ * or after a while. */
+void task_put_off(struct task *t);
 /* Begins the next one, if it can. */
 void task_advance(struct session *s);
 /* Those that have not begun; code NULL: all of them. */
 void task_drop_all(struct session *s, const char *code, const char *why);
+
+/* supervisor/decide.c */
+/* accept_change and the like, queue_create and the like. */
+void decide_take(struct supervisor *sup, const struct command *c);
 
 /* supervisor/retire.c: the end of ephemeral sessions */
 /* Looks for those whose turns have all ended. */

@@ -164,6 +164,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	if (sup->rules_again)
 		rules_load(sup);
 	map_free(&sup->typed);
+	sup->is_room_freed = true; /* by a child that has come to rest */
 	map_each(&sup->sessions, go_on, NULL);
 	supervisor_look(sup);
 	commands_take(sup);

@@ -108,6 +108,16 @@ task_end(struct task *t)
 }
 
 void
+task_put_off(struct task *t)
+{
+	struct session *s = t->session;
+
+	t->is_begun = false;
+	s->copy_work = COPY_IDLE;
+	s->sup->tasks--;
+}
+
+void
 task_drop_all(struct session *s, const char *code, const char *why)
 {
 	LIST_EACH(pos, tmp, &s->tasks) {

@@ -513,7 +513,8 @@ fill_end(const struct turn *t, struct turn_end *end)
 		    "the agent cancelled it";
 	} else {
 		end->status = "completed";
-		end->suspicious = o->was_empty;
+		end->suspicious = o->was_empty && o->output_tokens <= 0 &&
+		    o->stop_reason && strcmp(o->stop_reason, "end_turn") == 0;
 	}
 }
 
@@ -539,8 +540,10 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 		note_success(t, seat);
 	if (seat && has_code(t, "auth_required"))
 		seat_stop(seat, "it needs a login, which it reads at its start");
+	else if (seat && has_code(t, "session_lost"))
+		seat_stop(seat, "it does not know its session any more");
 	record_begin(r);
-	copy_record_changes(t, t->id, t->agent, changes, n);
+	copy_record_changes(t->chat, t->id, t->agent, changes, n);
 	record_turn_end(t->chat->log, t->id, t->agent, &end);
 	record_end(r);
 	t->chat->last_turn = t->id;

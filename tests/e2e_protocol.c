@@ -6,7 +6,7 @@
  *
  * Which behaviour of agents is covered by which test (p here, c in
  * e2e_crash.c, t in e2e_turns.c, l in e2e_limits.c, k in e2e_conversation.c,
- * r in e2e_terminals.c, w in unit_worker.c):
+ * r in e2e_terminals.c, f in e2e_faults.c, w in unit_worker.c):
  *
  *   noise line, noise glued to a frame, CRLF, no final LF,
  *   1-byte writes, UTF-8 split, invalid UTF-8, U+0000,
@@ -48,6 +48,10 @@
  *   session lost after a restart, in all the
  *   words there are for it                   k a_session_that_is_lost_in_…,
  *                                            w conversation_is_reopened_…
+ *   session lost while the child lives, or
+ *   a refusal instead of an error            f a_session_that_is_lost_between_…,
+ *                                            f a_refusal_after_reopening_…
+ *   session/close before a kill              w session_is_closed_before_…
  *   session that is there and broken         k a_session_that_is_broken_…
  *   login lost between two children          k a_login_that_ran_out_…
  *   load: replay before the answer           k a_loaded_session_is_not_…
@@ -425,7 +429,16 @@ START_TEST(an_empty_turn_is_suspicious)
 	ck_assert_str_eq(turn_of(turn, "suspicious"), "true");
 	check_value("/complete", "select content || '/' || status "
 	    "from hearth.messages where role = 'assistant'");
+	check_value("completed, but without an answer or a tool call",
+	    "select warning from hearth.warnings");
 	turn = complete(chat, "fake", "tool read Look");
+	ck_assert_str_eq(turn_of(turn, "suspicious"), "false");
+	/* it has worked, or its stop reason says enough */
+	turn = complete(chat, "fake", "usage-result 30 5");
+	ck_assert_str_eq(turn_of(turn, "suspicious"), "false");
+	turn = complete(chat, "fake", "usage-result 0 0");
+	ck_assert_str_eq(turn_of(turn, "suspicious"), "true");
+	turn = complete(chat, "fake", "stop max_tokens");
 	ck_assert_str_eq(turn_of(turn, "suspicious"), "false");
 }
 END_TEST

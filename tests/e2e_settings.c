@@ -71,6 +71,23 @@ START_TEST(a_turn_gets_the_model_and_mode_it_asks_for)
 }
 END_TEST
 
+/* However the next child came to its session, it begins with its defaults. */
+START_TEST(a_reopened_session_gets_what_was_set)
+{
+	static const char *const ways[] = { "--resume", "--load" };
+	int64_t turn;
+
+	start(NULL);
+	add_agent("keeper", ways[_i], NULL);
+	wait_turn(submit_with("keeper", "'large'", "'ask'", "say x"),
+	    "completed", LIMIT);
+	close_child("keeper");
+	turn = complete(chat, "keeper", "echo-config;echo-mode");
+	ck_assert_str_eq(text_of(turn), "[config large][mode ask]");
+	check_value(ways[_i] + 2, SEAT("resumed_by"));
+}
+END_TEST
+
 START_TEST(what_an_agent_does_not_offer_fails_the_turn)
 {
 	int64_t turn;
@@ -202,6 +219,7 @@ static void
 add(TCase *tc)
 {
 	tcase_add_test(tc, a_turn_gets_the_model_and_mode_it_asks_for);
+	tcase_add_loop_test(tc, a_reopened_session_gets_what_was_set, 0, 2);
 	tcase_add_test(tc, what_an_agent_does_not_offer_fails_the_turn);
 	tcase_add_test(tc, a_command_sets_an_idle_agents_mode_at_once);
 	tcase_add_test(tc, a_command_waits_for_the_end_of_a_turn);

@@ -88,7 +88,7 @@
  *           "[env NAME=value]" or "[env NAME unset]" · echo-blocks: "[blocks
  *           2]" · echo-block I: the text of block I (from 0)
  *  wire     raw LINE: as it stands, @S@ and @P@ are the session's and the
- *           prompt's id · raw-bytes HEX: without a line end · noise TEXT · glue
+ *           prompt's id, @K@ what API_KEY in its environment is · raw-bytes HEX: without a line end · noise TEXT · glue
  *           TEXT: in front of the next line · crlf on|off · dribble on|off ·
  *           nolf: the next line lacks its LF · split TEXT: said with a pause
  *           inside every character beyond ASCII · bad-utf8: "a\xff\xc3b" · nul:
@@ -1476,7 +1476,9 @@ do_raw(char *args)
 {
 	char *line = substitute(substitute(strdup(args), "@S@", turn->s->id),
 	    "@P@", turn->id);
+	const char *key = getenv("API_KEY");
 
+	line = substitute(line, "@K@", key != NULL ? key : "");
 	put_line(line, strlen(line));
 	free(line);
 }

@@ -17,6 +17,8 @@
 #include "cli/registry.h"
 #include "cli/render.h"
 #include "cli/run.h"
+#include "cli/screen.h"
+#include "cli/show.h"
 #include "cli/table.h"
 #include "tests/pg_harness.h"
 
@@ -110,6 +112,38 @@ START_TEST(bad_run_says_what_is_wrong)
 	ck_assert_msg(strstr(e.text, bad_run_cases[_i].reason) != NULL, "%s",
 	    e.text);
 	strv_free(&argv);
+}
+END_TEST
+
+START_TEST(chat_takes_options_and_no_prompt)
+{
+	static const char *const good[] = { "chat", "-a", "x", "--model", "m",
+		NULL };
+	static const char *const bad[][WORDS] = {
+		{ "chat", "-a", "x", "hello" }, { "chat" },
+		{ "chat", "--chat", "c", "-p", "p" },
+	};
+	static const char *const reasons[] = { "prompts are typed",
+		"chat: which agent", "exclude each other" };
+	char **argv = copy_words(good);
+	struct cli cli = { NULL };
+	struct run_arguments a;
+	struct err e = { "" };
+
+	ck_assert_int_eq(chat_parse(&cli, count_words(good), argv, &a, &e), 0);
+	same(a.agent, "x");
+	same(a.project, ".");
+	same(a.model, "m");
+	same(a.prompt, NULL);
+	strv_free(&argv);
+	for (int i = 0; i < COUNT(bad); i++) {
+		argv = copy_words(bad[i]);
+		ck_assert_int_eq(chat_parse(&cli, count_words(bad[i]), argv,
+		    &a, &e), -1);
+		ck_assert_msg(strstr(e.text, reasons[i]) != NULL, "%s",
+		    e.text);
+		strv_free(&argv);
+	}
 }
 END_TEST
 
@@ -252,6 +286,36 @@ START_TEST(last_column_is_cut_at_the_width)
 }
 END_TEST
 
+#define END "\033[K\n"
+
+static const struct {
+	const char *text;
+	int width, height;
+	const char *shown;
+} screen_cases[] = {
+	{ "one\ntwo\n", 80, 24, "one" END "two" END },
+	{ "one\n\ntwo", 80, 24, "one" END END "two" END },
+	{ "", 80, 24, "" },
+	{ "1\n2\n3\n4\n", 80, 3, "1" END "2" END },
+	{ "abcdef\ngh\n", 3, 24, "abc" END "gh" END },
+	/* by characters, and never half of one */
+	{ "\xc3\xa4\xc3\xb6\xc3\xbc\nx\n", 2, 24,
+	    "\xc3\xa4\xc3\xb6" END "x" END },
+};
+
+START_TEST(text_is_fitted_to_the_screen)
+{
+	char *want = xasprintf("%s\033[J", screen_cases[_i].shown);
+	struct buf b = { 0 };
+
+	screen_fit(&b, screen_cases[_i].text, screen_cases[_i].width,
+	    screen_cases[_i].height);
+	ck_assert_str_eq(b.data, want);
+	buf_free(&b);
+	free(want);
+}
+END_TEST
+
 static const struct {
 	const char *kind, *payload, *line;
 } event_cases[] = {
@@ -347,6 +411,27 @@ write_defaults(const char *db, const char *path, const char *demo)
 	json_decref(all);
 	PQfinish(conn);
 }
+
+START_TEST(rows_beyond_the_limit_are_counted)
+{
+	char *text = NULL;
+	size_t n;
+	struct show to = { .rows = 2, .f = open_memstream(&text, &n) };
+	PGconn *conn = PQconnectdb(pg_database());
+
+	ck_assert_int_eq(show_query_to(&to, conn, "numbers", "none",
+	    "select * from generate_series(1, 5) n"), 0);
+	ck_assert_int_eq(show_query_to(&to, conn, "pair", "none",
+	    "select * from generate_series(1, 2) n"), 0);
+	ck_assert_int_eq(show_query_to(&to, conn, "nothing", "none",
+	    "select 1 where false"), 0);
+	fclose(to.f);
+	ck_assert_str_eq(text, "numbers\nn\n1\n2\n... and 3 more\n"
+	    "pair\nn\n1\n2\nnothing\nnone\n");
+	PQfinish(conn);
+	free(text);
+}
+END_TEST
 
 START_TEST(empty_registry_gets_the_defaults)
 {
@@ -455,6 +540,7 @@ suite(void)
 	    0, COUNT(run_cases));
 	tcase_add_loop_test(t, bad_run_says_what_is_wrong,
 	    0, COUNT(bad_run_cases));
+	tcase_add_test(t, chat_takes_options_and_no_prompt);
 	tcase_add_loop_test(t, add_takes_name_environment_and_command,
 	    0, COUNT(add_cases));
 	tcase_add_loop_test(t, bad_add_says_what_is_wrong,
@@ -463,6 +549,8 @@ suite(void)
 	    0, COUNT(database_cases));
 	tcase_add_test(t, columns_are_aligned_by_characters);
 	tcase_add_test(t, last_column_is_cut_at_the_width);
+	tcase_add_loop_test(t, text_is_fitted_to_the_screen,
+	    0, COUNT(screen_cases));
 	tcase_add_loop_test(t, event_is_one_line_whatever_is_in_it,
 	    0, COUNT(event_cases));
 	tcase_add_test(t, text_cannot_command_the_terminal);
@@ -472,6 +560,7 @@ suite(void)
 
 	t = tcase_create("registry");
 	tcase_set_timeout(t, 60);
+	tcase_add_test(t, rows_beyond_the_limit_are_counted);
 	tcase_add_test(t, empty_registry_gets_the_defaults);
 	tcase_add_test(t, untouched_default_follows);
 	tcase_add_test(t, what_a_person_changed_stays);

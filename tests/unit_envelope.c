@@ -371,6 +371,7 @@ static const struct {
 	bool is_auth;
 	bool is_abort;
 	bool is_not_found;
+	bool is_session_lost;
 } meanings[] = {
 	{ "{\"code\":-32000,\"message\":\"Authentication required\"}",
 	  "Authentication required", .is_auth = true },
@@ -394,17 +395,24 @@ static const struct {
 	{ "{\"code\":-32603,\"message\":\"a\",\"data\":{\"x\":[1]}}", "a",
 	  .is_auth = false },
 	{ "{\"code\":-7}", "error -7", .is_auth = false },
-	{ "{\"code\":-32002,\"message\":\"x\"}", "x", .is_not_found = true },
-	{ "{\"code\":-32001,\"message\":\"x\"}", "x", .is_not_found = true },
+	{ "{\"code\":-32002,\"message\":\"x\"}", "x", .is_not_found = true,
+	  .is_session_lost = true },
+	{ "{\"code\":-32001,\"message\":\"x\"}", "x", .is_not_found = true,
+	  .is_session_lost = true },
+	{ "{\"code\":-32002,\"message\":\"Resource not found\",\"data\":{"
+	  "\"uri\":\"file:///a\"}}", "Resource not found",
+	  .is_not_found = true },
 	{ "{\"code\":-32602,\"message\":\"x\"}", "x", .is_not_found = true },
 	{ "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{"
 	  "\"details\":\"Session abc-1 not found\"}}",
-	  "Internal error: Session abc-1 not found", .is_not_found = true },
+	  "Internal error: Session abc-1 not found", .is_not_found = true,
+	  .is_session_lost = true },
 	{ "{\"code\":-32000,\"message\":\"No previous sessions found for "
 	  "this project.\"}", "No previous sessions found for this project.",
-	  .is_auth = true, .is_not_found = true },
+	  .is_auth = true, .is_not_found = true, .is_session_lost = true },
 	{ "{\"code\":-1,\"message\":\"Invalid session identifier\"}",
-	  "Invalid session identifier", .is_not_found = true },
+	  "Invalid session identifier", .is_not_found = true,
+	  .is_session_lost = true },
 	{ "{\"code\":-1,\"message\":\"the session of a user who was here for "
 	  "a long while long ago has a model that was not found\"}",
 	  "the session of a user who was here for a long while long ago has a "
@@ -426,6 +434,8 @@ START_TEST(error_says_what_people_need)
 	ck_assert_int_eq(envelope_is_abort(&m), meanings[_i].is_abort);
 	ck_assert_int_eq(envelope_is_not_found(&m),
 	    meanings[_i].is_not_found);
+	ck_assert_int_eq(envelope_is_session_lost(&m),
+	    meanings[_i].is_session_lost);
 	free(text);
 	buf_free(&line);
 }

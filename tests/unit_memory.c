@@ -316,6 +316,7 @@ START_TEST(the_helper_answers_round_after_round)
 	ck_assert_int_eq(r.serial, 5);
 	fell(&g);
 	memory_free(&m);
+	ev_run(r.loop, 0); /* until the keepers are reaped */
 	ev_loop_destroy(r.loop);
 }
 END_TEST
@@ -364,6 +365,7 @@ START_TEST(a_helper_that_dies_fails_its_round_and_the_next_has_a_new_one)
 	ck_assert_int_eq(r.serial, 2);
 	fell(&g);
 	memory_free(&m);
+	ev_run(r.loop, 0); /* until the keepers are reaped */
 	ev_loop_destroy(r.loop);
 }
 END_TEST

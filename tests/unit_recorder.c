@@ -189,7 +189,10 @@ START_TEST(rows_of_every_kind_are_stored)
 	record_turn_status(chat, turn, "waiting_permission");
 	record_worktree(chat, "/w", "hearth/1", "abc");
 	record_change(chat, turn, "fake", &change);
+	change.new_oid = "33";
 	record_change(chat, turn, "fake", &change);
+	/* what is known already is nobody else's */
+	record_change(chat, 0, NULL, &change);
 	change.path = "b.c";
 	record_change(chat, 0, NULL, &change);
 	change.operation = '=';
@@ -233,7 +236,7 @@ START_TEST(rows_of_every_kind_are_stored)
 	    " b.c superseded -");
 	ck_assert_str_eq(pg_value(pg, "select string_agg(kind, ' ' order by "
 	    "seq) from hearth.events"), "turn_started permission "
-	    "permission_answer change change change change");
+	    "permission_answer change change change change change");
 	row = (struct agent_session_row){ .status = "crashed", .pid = 0,
 	    .crash_count = 2, .backoff_ms = 60000, .last_error = "why",
 	    .end_reason = "exit code 1" };

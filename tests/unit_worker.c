@@ -503,7 +503,7 @@ START_TEST(update_before_session_is_told_right_after_ready)
 END_TEST
 
 static const struct start_case {
-	const char *args[3];
+	const char *args[4];
 	const char *code, *words;
 	int64_t start_timeout;
 } start_cases[] = {
@@ -521,12 +521,26 @@ static const struct start_case {
 	    0 },
 	{ { "--auth-new" }, "auth_required", "log in", 0 },
 	{ { "--version", "2" }, "protocol_version", "version 2", 0 },
+	{ { "--version", "2" }, "protocol_version", "another release", 0 },
+	{ { "--exit-at-start", "1", "--stderr", "unknown option --acp" },
+	    "agent_crashed", "before it was ready (is its ACP flag wrong for "
+	    "the installed version?); stderr ends with: unknown option", 0 },
+	{ { "--exit-at-start", "127" }, "agent_crashed", "not installed", 0 },
+	{ { "--exit-at-init", "1", "--stderr", "please log in" },
+	    "agent_crashed", "does it need a login?", 0 },
+	{ { "--no-init" }, "start_timeout", "a wrong flag for ACP", 300 },
+	{ { "--no-init", "--stderr", "You are not logged in." },
+	    "start_timeout", "does it need a login?", 300 },
+	{ { "--no-new" }, "start_timeout", "wait for a login", 600 },
+	{ { "--new-error", "-32603", "--stderr", "Error: invalid API key" },
+	    "agent_error", "does it need a login?", 0 },
 };
 
 START_TEST(failed_start_names_its_cause)
 {
 	const struct start_case *c = &start_cases[_i];
-	struct box *b = box_new(c->args[0], c->args[1], c->args[2], NULL);
+	struct box *b = box_new(c->args[0], c->args[1], c->args[2],
+	    c->args[3], NULL);
 
 	if (c->start_timeout != 0)
 		b->spec.start_timeout = c->start_timeout;
@@ -539,6 +553,42 @@ START_TEST(failed_start_names_its_cause)
 	ck_assert_str_eq(b->order.data, "SFEG");
 	ck_assert(!b->ended.ended.was_planned);
 	box_close(b);
+}
+END_TEST
+
+static const struct auth_case {
+	const char *methods, *hint;
+} auth_cases[] = {
+	{ "[]", "session/new failed: no key" },
+	{ "[{\"id\":\"a\"},{\"id\":\"b\",\"name\":\"B\",\"description\":"
+	    "\"by mail\"},7]", "; ways to log in: a, B (by mail)" },
+	{ "[{\"id\":\"k\",\"vars\":[{\"name\":\"A_KEY\"},{},{\"name\":"
+	    "\"B_KEY\"}]}]", "k [set A_KEY, B_KEY in its env]" },
+	{ "[{\"id\":\"t\",\"_meta\":{\"terminal-auth\":{\"command\":"
+	    "\"/bin/agent\",\"args\":[\"/login\",1],\"env\":{}}}}]",
+	    "t [run /bin/agent /login]" },
+	{ "[{\"id\":\"v\",\"vars\":[{}],\"_meta\":null}]",
+	    "ways to log in: v" },
+};
+
+START_TEST(missing_login_says_how_to_log_in)
+{
+	const struct auth_case *c = &auth_cases[_i];
+	char *script = xasprintf("read x; echo '{\"jsonrpc\":\"2.0\",\"id\":1,"
+	    "\"result\":{\"protocolVersion\":1,\"authMethods\":%s}}'; read x; "
+	    "echo '{\"jsonrpc\":\"2.0\",\"id\":2,\"error\":{\"code\":-32000,"
+	    "\"message\":\"no key\"}}'; read x", c->methods);
+	struct box *b = box_shell(script);
+	size_t len = strlen(c->hint);
+
+	box_start(b);
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	ck_assert_str_eq(b->failed_code, "auth_required");
+	ck_assert_uint_ge(strlen(b->failed_error), len);
+	ck_assert_str_eq(b->failed_error + strlen(b->failed_error) - len,
+	    c->hint);
+	box_close(b);
+	free(script);
 }
 END_TEST
 
@@ -1223,6 +1273,36 @@ START_TEST(cancel_that_is_never_answered_ends_the_agent)
 }
 END_TEST
 
+/* So that it may store what it has before it goes. */
+START_TEST(session_is_closed_before_the_agent_is_ended)
+{
+	char log[] = "/tmp/hearth-wire-XXXXXX", line[4096] = "";
+	int fd = mkstemp(log), closed = close(fd);
+	struct box *b = box_new("--close", "--wire-log", log, NULL);
+	bool was_closed = false;
+	FILE *f;
+
+	ck_assert_int_eq(closed, 0);
+	b->spec.cancel_timeout = 200;
+	b->spec.turn_timeout = _i == 0 ? 100 : 60000;
+	box_ready(b);
+	box_prompt(b, 1, "on-cancel never;say x;hang");
+	WAIT_FOR(b, b->text.len > 0);
+	if (_i == 1)
+		OUTSIDE(worker_cancel(b->w));
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	ck_assert_str_eq(b->done_code, _i == 0 ? "turn_timeout" :
+	    "cancel_timeout");
+	f = fopen(log, "r");
+	while (fgets(line, sizeof line, f) != NULL)
+		was_closed = strstr(line, "\"session/close\"") != NULL;
+	ck_assert(was_closed); /* it was the last line */
+	fclose(f);
+	unlink(log);
+	box_close(b);
+}
+END_TEST
+
 START_TEST(turn_timeout_cancels_and_names_itself)
 {
 	struct box *b = box_new(NULL);
@@ -1879,6 +1959,8 @@ make_suite(void)
 	tcase_add_test(t, update_before_session_is_told_right_after_ready);
 	tcase_add_loop_test(t, failed_start_names_its_cause, 0,
 	    N(start_cases));
+	tcase_add_loop_test(t, missing_login_says_how_to_log_in, 0,
+	    N(auth_cases));
 	tcase_add_loop_test(t, conversation_is_reopened_or_replaced, 0,
 	    (int)(sizeof reopen_cases / sizeof reopen_cases[0]));
 	tcase_add_test(t, replay_that_comes_late_is_not_told);
@@ -1930,6 +2012,8 @@ make_suite(void)
 	tcase_add_test(t, abort_error_after_cancel_is_cancelled);
 	tcase_add_test(t, second_cancel_comes_at_half_of_the_limit);
 	tcase_add_test(t, cancel_that_is_never_answered_ends_the_agent);
+	tcase_add_loop_test(t, session_is_closed_before_the_agent_is_ended,
+	    0, 2);
 	tcase_add_test(t, turn_timeout_cancels_and_names_itself);
 	tcase_add_test(t, turn_timeout_kills_who_does_not_cancel);
 	tcase_add_test(t, silence_cancels_and_names_itself);

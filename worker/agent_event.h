@@ -129,6 +129,7 @@ struct agent_event {
 			 * "turn_timeout" "silence_timeout" "cancel_timeout"
 			 * "agent_crashed"
 			 * "auth_required" "agent_error" "protocol_error"
+			 * "session_lost": it does not know its session
 			 */
 			const char *error_code;
 			const char *error;      /* for people */

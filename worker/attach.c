@@ -175,10 +175,14 @@ open_new(struct worker *w, const char *why)
 void
 attach_begin(struct worker *w)
 {
+	w->can_close = has_capability(json_object_get(json_object_get(
+	    capabilities(w), "sessionCapabilities"), "close"));
 	worker_set_state(w, WORKER_OPENING);
 	w->opened_at = clock_ms();
 	if (w->known_session == NULL)
 		open_new(w, NULL);
+	else if (*w->known_session == '\0')
+		open_new(w, "the agent did not know it any more");
 	else if (can_resume(w))
 		reopen(w, REQUEST_RESUME_SESSION);
 	else if (can_load(w))
@@ -274,6 +278,7 @@ become_ready(struct worker *w)
 	w->session_result = NULL;
 	w->is_ready = true;
 	w->is_reopening = false;
+	w->is_unproven = w->opening != REQUEST_NEW_SESSION;
 	settings_of_session(&w->settings, session);
 	worker_set_state(w, configure_is_wanted(w) ? WORKER_CONFIGURING :
 	    WORKER_IDLE);
@@ -325,7 +330,7 @@ on_opened(struct worker *w, const json_t *result)
 static void
 give_up_reopening(struct worker *w, const struct envelope *m)
 {
-	char *said = envelope_error_text(m);
+	char *said = words_said(w, m);
 	char *tail = words_stderr(w);
 	char *error = xasprintf("%s failed: %s; the next turn begins a new "
 	    "conversation if that fails again%s", attach_method(w), said,
@@ -354,7 +359,7 @@ on_refused(struct worker *w, const struct envelope *m)
 		handshake_give_up_refused(w, attach_method(w), m);
 	} else if (is_unknown_method || envelope_is_not_found(m) ||
 	    w->may_replace) {
-		said = envelope_error_text(m);
+		said = words_said(w, m);
 		open_new(w, said);
 		free(said);
 	} else {

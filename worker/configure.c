@@ -250,7 +250,7 @@ configure_on_answer(struct worker *w, const struct envelope *m)
 	if (w->state != WORKER_CONFIGURING || wish == NULL)
 		return;
 	if (m->error != NULL) {
-		said = envelope_error_text(m);
+		said = words_said(w, m);
 		why = xasprintf("%s failed: %s", w->asked, said);
 		note_refusal(w, why);
 		free(why);

@@ -82,8 +82,13 @@ void envelope_error(struct buf *out, const char *id, int code,
 char *envelope_error_text(const struct envelope *m);
 /* True for -32000, and for words in message or data that mean "log in". */
 bool envelope_is_auth_error(const struct envelope *m);
+/* True for words that mean so. */
+bool envelope_says_login(const char *text);
 /* True when an error means that the agent does not know the session. */
 bool envelope_is_not_found(const struct envelope *m);
+/* The same of a prompt's error, where -32602 and a resource that is missing
+ * mean other things. */
+bool envelope_is_session_lost(const struct envelope *m);
 /* True when an error is how some agents report an abort that was asked for. */
 bool envelope_is_abort(const struct envelope *m);
 

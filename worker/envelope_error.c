@@ -112,24 +112,31 @@ says(const struct envelope *m, bool (*test)(const char *text,
 	return is;
 }
 
-/* "Session 4f… was not found", or one of the words. */
+/* "Session 4f… was not found" */
+static bool
+is_not_found(const char *text, const char *thing)
+{
+	while ((text = strcasestr(text, thing)) != NULL) {
+		const char *end = strcasestr(text, "not found");
+
+		text += strlen(thing);
+		if (end && end - text <= NOT_FOUND_NEAR)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_lost_session(const char *text, const char *const *words)
+{
+	return is_not_found(text, "session") || has_word(text, words);
+}
+
 static bool
 has_lost(const char *text, const char *const *words)
 {
-	static const char *const things[] = { "session", "resource", NULL };
-
-	for (const char *const *thing = things; *thing; thing++) {
-		const char *at = text;
-
-		while ((at = strcasestr(at, *thing)) != NULL) {
-			const char *end = strcasestr(at, "not found");
-
-			at += strlen(*thing);
-			if (end && end - at <= NOT_FOUND_NEAR)
-				return true;
-		}
-	}
-	return has_word(text, words);
+	return is_not_found(text, "resource") ||
+	    has_lost_session(text, words);
 }
 
 static bool
@@ -152,6 +159,12 @@ envelope_is_auth_error(const struct envelope *m)
 	    says(m, has_word, auth_words));
 }
 
+bool
+envelope_says_login(const char *text)
+{
+	return has_word(text, auth_words);
+}
+
 /* Asked for a session in the right form, -32602 can only mean its id. */
 bool
 envelope_is_not_found(const struct envelope *m)
@@ -160,6 +173,18 @@ envelope_is_not_found(const struct envelope *m)
 	    m->error_code == OLD_NOT_FOUND ||
 	    m->error_code == INVALID_PARAMS ||
 	    says(m, has_lost, lost_words));
+}
+
+bool
+envelope_is_session_lost(const struct envelope *m)
+{
+	const json_t *data = m->error ? json_object_get(m->error, "data") :
+	    NULL;
+	bool is_file = json_is_string(json_object_get(data, "uri"));
+
+	return m->error && (says(m, has_lost_session, lost_words) ||
+	    ((m->error_code == RESOURCE_NOT_FOUND ||
+	    m->error_code == OLD_NOT_FOUND) && !is_file));
 }
 
 bool

@@ -86,10 +86,10 @@ handshake_give_up_refused(struct worker *w, const char *method,
     const struct envelope *m)
 {
 	bool is_auth = envelope_is_auth_error(m);
-	char *said = envelope_error_text(m);
+	char *said = words_said(w, m);
 	char *more = is_auth ? words_auth_hint(w,
 	    json_object_get(json_object_get(m->error, "data"),
-	    "authMethods")) : words_stderr(w);
+	    "authMethods")) : words_cause(w, -1, NULL);
 	char *error = xasprintf("%s failed: %s%s", method, said, more);
 
 	worker_give_up(w, is_auth ? "auth_required" : "agent_error",
@@ -113,8 +113,10 @@ give_up_version(struct worker *w, json_t *v)
 	char *said = v == NULL ? xstrdup("none")
 	    : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT |
 	    JSON_ENSURE_ASCII);
-	char *error = xasprintf("the agent answered protocol version %.40s; "
-	    "this client speaks version 1 of ACP", said);
+	char *error = xasprintf("the agent answered protocol version %.40s, "
+	    "Hearth speaks version 1 of ACP (%s)", said, v == NULL ?
+	    "is it another protocol's server?" :
+	    "does another release of it, or an option, speak version 1?");
 
 	worker_give_up(w, "protocol_version", "speaks another protocol version",
 	    error, false);
@@ -149,23 +151,18 @@ handshake_on_initialize(struct worker *w, const struct envelope *m)
 void
 handshake_on_timeout(struct worker *w)
 {
-	char *tail = words_stderr(w);
-	char *error;
-
-	if (w->state == WORKER_OPENING)
-		error = xasprintf("start_timeout (%s): no answer to %s (it "
-		    "waits for a login or for the network?)%s",
-		    duration_text(w->start_timeout), attach_method(w), tail);
-	else
-		error = xasprintf("start_timeout (%s): %s%s",
-		    duration_text(w->start_timeout),
-		    w->state == WORKER_STARTING
-		    ? "the process was not started"
-		    : "no answer to initialize (a wrong flag for ACP, or it "
-		    "waits for a login?)", tail);
+	bool is_opening = w->state == WORKER_OPENING;
+	bool was_started = w->state != WORKER_STARTING;
+	char *cause = words_cause(w, -1, is_opening ?
+	    "does it wait for a login or for the network?" : was_started ?
+	    "a wrong flag for ACP, or does it wait for a login?" : NULL);
+	char *error = xasprintf("start_timeout (%s): %s%s%s",
+	    duration_text(w->start_timeout), was_started ? "no answer to " :
+	    "the process was not started", is_opening ? attach_method(w) :
+	    was_started ? "initialize" : "", cause);
 	worker_give_up(w, "start_timeout", "start_timeout", error, false);
 	free(error);
-	free(tail);
+	free(cause);
 }
 
 void

@@ -3,7 +3,8 @@
  * A turn: session/prompt, the ways to cancel it, and its end.
  *
  * A turn ends exactly once: by the answer, by the ladder (cancel, cancel
- * again with $/cancel_request, stop), or with the agent. Whatever is open when
+ * again with $/cancel_request, session/close where it is offered, stop), or
+ * with the agent. Whatever is open when
  * it ends is settled first, and the worker is IDLE (or past it) before
  * AGENT_TURN_DONE is told, so that the next prompt can come from within.
  *
@@ -17,6 +18,14 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "worker/worker_private.h"
+
+/* The beginning of all params. */
+static void
+add_session(struct buf *b, const struct worker *w)
+{
+	buf_adds(b, "{\"sessionId\":");
+	buf_json(b, w->session_id, w->session_id_len);
+}
 
 /* blocks with the preface in front. */
 static void
@@ -49,8 +58,7 @@ worker_prompt(struct worker *w, int64_t turn, const char *preface,
 	cost_meter_begin_turn(&w->cost);
 	w->excused_until = clock_ms();
 	worker_set_state(w, WORKER_PROMPTING);
-	buf_adds(&b, "{\"sessionId\":");
-	buf_json(&b, w->session_id, w->session_id_len);
+	add_session(&b, w);
 	buf_adds(&b, ",\"prompt\":");
 	add_blocks(&b, preface, blocks);
 	buf_adds(&b, "}");
@@ -65,8 +73,7 @@ send_cancel(struct worker *w)
 {
 	struct buf b = { 0 };
 
-	buf_adds(&b, "{\"sessionId\":");
-	buf_json(&b, w->session_id, w->session_id_len);
+	add_session(&b, w);
 	buf_adds(&b, "}");
 	rpc_notify(w, "session/cancel", b.data);
 	buf_free(&b);
@@ -159,21 +166,40 @@ cancel_again(struct worker *w)
 	rpc_notify(w, "$/cancel_request", params);
 }
 
+/* What the agent may still store before it is stopped; nobody waits for the
+ * answer. False: it has no such thing. */
+static bool
+close_session(struct worker *w)
+{
+	struct buf b = { 0 };
+
+	if (!w->can_close)
+		return false;
+	add_session(&b, w);
+	buf_adds(&b, "}");
+	rpc_request(w, REQUEST_CLOSE_SESSION, "session/close", b.data);
+	buf_free(&b);
+	return true;
+}
+
 bool
 prompt_on_cancel_timeout(struct worker *w)
 {
 	char *error, *end;
+	bool has_closed;
 
 	if (!w->turn.cancelled_twice) {
 		cancel_again(w);
 		return true;
 	}
+	has_closed = close_session(w);
 	if (w->turn.timed_out) {
 		end = xasprintf(", and the agent did not end the turn within "
-		    "cancel_timeout (%s) either, so it was killed",
+		    "cancel_timeout (%s) either, so it was ended",
 		    duration_text(w->cancel_timeout));
 		error = limit_error(w, end);
-		worker_give_up(w, limit_code(w), limit_code(w), error, true);
+		worker_give_up(w, limit_code(w), limit_code(w), error,
+		    !has_closed);
 		free(end);
 	} else {
 		error = xasprintf("cancel_timeout (%s): the agent did not end "
@@ -235,7 +261,7 @@ read_stop_reason(struct worker *w, const json_t *result)
 static char *
 word_error(struct worker *w, const struct envelope *m, bool is_auth)
 {
-	char *said = envelope_error_text(m);
+	char *said = words_said(w, m);
 	char *more = is_auth ? words_auth_hint(w,
 	    json_object_get(json_object_get(m->error, "data"),
 	    "authMethods")) : xstrdup("");
@@ -244,6 +270,17 @@ word_error(struct worker *w, const struct envelope *m, bool is_auth)
 	free(said);
 	free(more);
 	return error;
+}
+
+/*
+ * Some agents reopen any session, and refuse what is asked in one that they do
+ * not know.
+ */
+static bool
+is_refused_stranger(const struct worker *w, const char *stop_reason)
+{
+	return w->is_unproven && strcmp(stop_reason, "refusal") == 0 &&
+	    !w->turn.has_output && !w->turn.used_tool;
 }
 
 void
@@ -262,13 +299,21 @@ prompt_on_answer(struct worker *w, const struct envelope *m)
 	ev.done.output_tokens = usage.output_tokens;
 	if (m->error == NULL) {
 		ev.done.stop_reason = read_stop_reason(w, m->result);
+		if (is_refused_stranger(w, ev.done.stop_reason)) {
+			ev.done.error_code = "session_lost";
+			error = xstrdup("the agent refused the first prompt of "
+			    "the session that it reopened without a word: it "
+			    "seems not to know it any more");
+		}
 	} else if (cancelled && envelope_is_abort(m)) {
 		ev.done.stop_reason = "cancelled";
 	} else {
 		is_auth = envelope_is_auth_error(m);
 		error = word_error(w, m, is_auth);
-		ev.done.error_code = is_auth ? "auth_required" : "agent_error";
+		ev.done.error_code = envelope_is_session_lost(m) ?
+		    "session_lost" : is_auth ? "auth_required" : "agent_error";
 	}
+	w->is_unproven = false;
 	if (w->turn.timed_out) {
 		free(error);
 		error = limit_error(w, " and was cancelled");

@@ -16,11 +16,13 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "worker/cause.h"
 #include "worker/worker_private.h"
 
 #define NOISE_LOGGED 5
 #define NOISE_FATAL 10
 #define NOISE_SHOWN 200
+#define NOISE_READ 4096
 /* A shorter line can't be a text chunk with a session id. */
 #define SCAN_MIN 96
 /* Messages on one line, glued together by noise. */
@@ -110,29 +112,39 @@ take_pending(struct worker *w, int64_t id)
 	return REQUEST_NONE;
 }
 
-static void
-keep_first_noise(struct worker *w, const char *p, size_t len)
+/* Its beginning as a line for people. Hidden before it is cut: half of a
+ * secret would not be known for one. */
+static char *
+show_noise(const struct worker *w, const char *p, size_t len)
 {
 	struct buf b = { 0 };
+	char *text;
 
-	if (w->first_noise != NULL)
-		return;
-	utf8_repair(p, len, true, &b);
-	w->first_noise = buf_take(&b);
-	if (w->first_noise != NULL)
-		words_clean(w->first_noise);
+	utf8_repair(p, len < NOISE_READ ? len : utf8_cut(p, NOISE_READ), true,
+	    &b);
+	buf_adds(&b, "");
+	text = secrets_hide(w->secrets, buf_take(&b));
+	words_clean(text);
+	if (strlen(text) > NOISE_SHOWN)
+		text[utf8_cut(text, NOISE_SHOWN)] = '\0';
+	return text;
 }
 
 static void
 note_noise(struct worker *w, const char *p, size_t len)
 {
-	size_t shown = len < NOISE_SHOWN ? len : utf8_cut(p, NOISE_SHOWN);
+	char *shown;
 
 	w->noise++;
-	keep_first_noise(w, p, shown);
-	if (w->noise <= NOISE_LOGGED)
-		log_info(w->label, "not a message (%zu bytes): %.*s", len,
-		    (int)shown, p);
+	if (w->noise <= NOISE_LOGGED) {
+		shown = show_noise(w, p, len);
+		log_info(w->label, "not a message (%zu bytes): %s", len,
+		    shown);
+		if (w->first_noise == NULL)
+			w->first_noise = shown;
+		else
+			free(shown);
+	}
 	if (w->noise == NOISE_LOGGED)
 		log_info(w->label, "more lines like these are only counted");
 }
@@ -140,13 +152,16 @@ note_noise(struct worker *w, const char *p, size_t len)
 static void
 on_noise(struct worker *w, const char *p, size_t len)
 {
+	const char *cause;
 	char *error;
 
 	note_noise(w, p, len);
 	if (w->initialized || w->messages > 0 || w->noise < NOISE_FATAL)
 		return;
-	error = xasprintf("the agent prints text that is not ACP; is its ACP "
-	    "flag missing? Its first line is: %s", w->first_noise);
+	cause = cause_find(w->first_noise, -1, false);
+	error = xasprintf("the agent prints text that is not ACP (%s); its "
+	    "first line is: %s", cause != NULL ? cause :
+	    "is its ACP flag missing?", w->first_noise);
 	worker_give_up(w, "not_acp", "prints text that is not ACP", error,
 	    false);
 	free(error);
@@ -161,12 +176,21 @@ on_batch(struct worker *w)
 }
 
 static void
+log_stray_error(const struct worker *w, const struct envelope *m)
+{
+	char *said = words_said(w, m);
+
+	log_info(w->label, "error without a request %d: %.200s",
+	    m->error_code, said);
+	free(said);
+}
+
+static void
 on_stray_error(struct worker *w, const struct envelope *m)
 {
 	w->messages++;
 	if (w->strays++ < NOISE_LOGGED)
-		log_info(w->label, "error without a request %d: %.200s",
-		    m->error_code, m->error_message);
+		log_stray_error(w, m);
 }
 
 static void
@@ -186,6 +210,8 @@ on_response(struct worker *w, const struct envelope *m)
 		break;
 	case REQUEST_PROMPT:
 		prompt_on_answer(w, m);
+		break;
+	case REQUEST_CLOSE_SESSION: /* it is stopped, whatever it says */
 		break;
 	case REQUEST_NONE:
 		log_debug(w->label, "response %s is late, a duplicate or "

@@ -12,9 +12,11 @@
 #include "base/alloc.h"
 #include "base/ring.h"
 #include "base/utf8.h"
+#include "worker/cause.h"
 #include "worker/worker_private.h"
 
 #define TAIL_READ 4096
+#define TAIL_ALL ((size_t)64 << 10)
 #define TAIL_SHOWN 400
 #define TAIL_LINES 3
 #define HINT_METHODS 6
@@ -48,11 +50,35 @@ add_last_lines(struct buf *b, char *text)
 	}
 }
 
+/* Cut behind the secrets: half of one would not be known for one. */
+char *
+words_stderr_tail(const struct worker *w, size_t max)
+{
+	char *text = secrets_hide(w->secrets, ring_text(w->err_ring, TAIL_ALL));
+	size_t len = strlen(text);
+	char *tail = text;
+
+	if (len <= max)
+		return text;
+	tail += len - max;
+	while (((unsigned char)*tail & 0xc0) == 0x80)
+		tail++;
+	tail = xstrdup(tail);
+	free(text);
+	return tail;
+}
+
+char *
+words_said(const struct worker *w, const struct envelope *m)
+{
+	return secrets_hide(w->secrets, envelope_error_text(m));
+}
+
 char *
 words_stderr(const struct worker *w)
 {
 	struct buf b = { 0 };
-	char *text = ring_text(w->err_ring, TAIL_READ);
+	char *text = words_stderr_tail(w, TAIL_READ);
 	const char *tail;
 	char *words;
 
@@ -71,6 +97,23 @@ words_stderr(const struct worker *w)
 	}
 	words = xasprintf("; stderr ends with: %s", tail);
 	buf_free(&b);
+	return words;
+}
+
+char *
+words_cause(const struct worker *w, int exit_code, const char *otherwise)
+{
+	char *said = words_stderr_tail(w, TAIL_READ), *words;
+	char *tail = words_stderr(w);
+	const char *cause = cause_find(*said == '\0' && w->first_noise != NULL ?
+	    w->first_noise : said, exit_code, w->is_ready);
+
+	if (cause == NULL)
+		cause = otherwise;
+	words = xasprintf("%s%s%s%s", cause != NULL ? " (" : "",
+	    cause != NULL ? cause : "", cause != NULL ? ")" : "", tail);
+	free(tail);
+	free(said);
 	return words;
 }
 
@@ -122,6 +165,40 @@ find_text(const json_t *o, const char *member)
 	return s != NULL && s[0] != '\0' ? s : NULL;
 }
 
+/* What agents tell beside the protocol: variables to set, a command to run. */
+static void
+add_how(struct buf *b, const json_t *method)
+{
+	const json_t *vars = json_object_get(method, "vars"), *item;
+	const json_t *run = json_object_get(json_object_get(method, "_meta"),
+	    "terminal-auth");
+	const char *command = find_text(run, "command"), *gap = " [set ";
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)vars, i, item) {
+		const char *name = find_text(item, "name");
+
+		if (name == NULL || i >= HINT_METHODS)
+			continue;
+		buf_adds(b, gap);
+		add_cut(b, name, 100);
+		gap = ", ";
+	}
+	if (strcmp(gap, ", ") == 0)
+		buf_adds(b, " in its env]");
+	if (command == NULL)
+		return;
+	buf_adds(b, " [run ");
+	add_cut(b, command, 200);
+	json_array_foreach(json_object_get(run, "args"), i, item) {
+		if (!json_is_string(item) || i >= HINT_METHODS)
+			continue;
+		buf_adds(b, " ");
+		add_cut(b, json_string_value(item), 100);
+	}
+	buf_adds(b, "]");
+}
+
 char *
 words_auth_hint(const struct worker *w, const json_t *methods)
 {
@@ -146,6 +223,7 @@ words_auth_hint(const struct worker *w, const json_t *methods)
 			add_cut(&b, description, 200);
 			buf_adds(&b, ")");
 		}
+		add_how(&b, method);
 	}
 	return b.len > 0 ? buf_take(&b) : xstrdup("");
 }

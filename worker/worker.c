@@ -19,7 +19,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "base/ring.h"
 #include "worker/worker_private.h"
 
 #define GRACE_SECONDS 0.5
@@ -243,15 +242,15 @@ static void
 on_grace(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct worker *w = t->data;
-	char *tail = words_stderr(w);
+	char *cause = words_cause(w, -1, NULL);
 	char *error = xasprintf("the agent %s but did not exit%s",
-	    w->grace_reason, tail);
+	    w->grace_reason, cause);
 
 	(void)loop;
 	(void)revents;
 	worker_give_up(w, "agent_crashed", w->grace_reason, error, true);
 	free(error);
-	free(tail);
+	free(cause);
 }
 
 void
@@ -288,7 +287,8 @@ tell_crash(struct worker *w, const struct child_exit *x, const char *how)
 {
 	const char *step = x->exec_step != NULL ? x->exec_step : "exec";
 	const char *code = "agent_crashed";
-	char *error, *tail = words_stderr(w);
+	char *error, *cause = words_cause(w,
+	    x->term_signal != 0 ? -1 : x->exit_code, NULL);
 
 	if (x->exec_errno != 0) {
 		error = xstrdup(how);
@@ -298,24 +298,24 @@ tell_crash(struct worker *w, const struct child_exit *x, const char *how)
 		error = xasprintf("the agent was stopped: %s", w->end_reason);
 	} else if (x->term_signal != 0) {
 		error = xasprintf("agent was killed by %s%s%s", how,
-		    w->is_ready ? "" : " before it was ready", tail);
+		    w->is_ready ? "" : " before it was ready", cause);
 	} else {
 		error = xasprintf("agent exited with code %d%s%s",
 		    x->exit_code, w->is_ready ? "" : " before it was ready",
-		    tail);
+		    cause);
 	}
 	if (w->turn.is_open)
 		prompt_fail(w, code, error);
 	else if (!w->is_ready && !w->has_failed && !w->was_planned)
 		tell_failed(w, code, error);
 	free(error);
-	free(tail);
+	free(cause);
 }
 
 static void
 tell_ended(struct worker *w, const struct child_exit *x, const char *how)
 {
-	char *tail = ring_text(w->err_ring, STDERR_KEPT);
+	char *tail = words_stderr_tail(w, STDERR_KEPT);
 
 	worker_tell(w, &(struct agent_event){
 		.type = AGENT_ENDED,
@@ -429,6 +429,7 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->turn_timeout = spec->turn_timeout;
 	w->cancel_timeout = spec->cancel_timeout;
 	w->silence_timeout = spec->silence_timeout;
+	w->secrets = secrets_new(spec->secret_env, spec->mcp_servers);
 	w->rules = spec->rules;
 	w->tenant = xstrdup(spec->scope.tenant);
 	w->agent = xstrdup(spec->scope.agent);
@@ -610,6 +611,7 @@ worker_free(struct worker **wp)
 	free(w->mcp_servers);
 	free(w->end_reason);
 	free(w->first_noise);
+	secrets_free(&w->secrets);
 	free(w->label);
 	free(w->tenant);
 	free(w->agent);

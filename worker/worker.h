@@ -40,7 +40,9 @@ struct worker_spec {
 	int64_t serial;            /* never reused; names it in log lines */
 	const char *name;          /* "4c1e…/qwen", for log lines */
 	char *const *argv;
-	char *const *envp;         /* the whole environment */
+	char *const *envp;         /* the whole environment … */
+	char *const *secret_env;   /* … and what of it must not be seen in
+	                            * errors and logs ("K=V"); NULL: nothing */
 	const char *cwd;           /* absolute: the session's worktree */
 	const char *client_capabilities; /* JSON object or NULL: overrides the
 	                            * members it names of what is offered by
@@ -48,7 +50,7 @@ struct worker_spec {
 	const char *mcp_servers;   /* JSON array or NULL */
 	const char *known_session; /* the agent's id of the session that an
 	                            * earlier child had: reopened if the agent
-	                            * can; NULL: there was none */
+	                            * can; "": it is lost; NULL: there was none */
 	bool may_replace;          /* a new one will do if that fails, for
 	                            * whatever reason */
 	enum permission_mode permission_mode;

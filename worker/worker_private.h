@@ -33,6 +33,7 @@
 #include "base/list.h"
 #include "worker/envelope.h"
 #include "worker/ndjson.h"
+#include "worker/secrets.h"
 #include "worker/settings.h"
 #include "worker/terminals.h"
 #include "worker/tool_calls.h"
@@ -56,6 +57,7 @@ enum request_kind {
 	REQUEST_RESUME_SESSION,
 	REQUEST_SETTING,
 	REQUEST_PROMPT,
+	REQUEST_CLOSE_SESSION,
 };
 
 /* An own request that is not answered yet. */
@@ -111,6 +113,7 @@ struct worker {
 	int64_t turn_timeout;
 	int64_t cancel_timeout;
 	int64_t silence_timeout; /* 0: none */
+	struct secrets *secrets; /* that it was given */
 	worker_event_fn *on_event;
 	void *ctx;
 	struct ev_loop *loop;
@@ -163,6 +166,8 @@ struct worker {
 	json_t *auth_methods;    /* of initialize's answer, NULL: none */
 	char *session_id;
 	size_t session_id_len;
+	bool can_close;          /* session/close is offered */
+	bool is_unproven;        /* it was reopened, and not prompted yet */
 	enum request_kind opening; /* how a session was asked for last */
 	bool is_reopening;       /* known_session's answer is awaited */
 	bool swallows_past;      /* session/load: the replay, until a prompt */
@@ -334,9 +339,21 @@ void update_on_notification(struct worker *w, const struct envelope *m);
 /* Merges a tool call's state and marks the turn; NULL when it has no id. */
 const struct agent_tool *update_merge_tool(struct worker *w, json_t *tool);
 
-/* words.c; what returns text leaves it to the caller to free */
+/* words.c; what returns text leaves it to the caller to free, and none of it
+ * has a secret of the agent in it */
 /* The last lines of stderr: "; stderr ends with: …", "" when it was silent. */
 char *words_stderr(const struct worker *w);
+/* All of stderr that is kept, at most max bytes. */
+char *words_stderr_tail(const struct worker *w, size_t max);
+/* What an error says. */
+char *words_said(const struct worker *w, const struct envelope *m);
+/*
+ * The likely cause of an end or a silence and what it said last: " (is …?);
+ * stderr ends with: …". otherwise: the cause when nothing points to another,
+ * or NULL. exit_code: -1 when it has not exited.
+ */
+char *words_cause(const struct worker *w, int exit_code,
+    const char *otherwise);
 char *words_exit(const struct child_exit *x);     /* "exit code 3" */
 char *words_missing(const struct worker *w, const struct child_exit *x);
 /* How to log in, from initialize's authMethods; "" when it named none. */

@@ -47,6 +47,7 @@ struct entries {
 struct job {
 	struct git git;
 	const char *base, *now;
+	char type;               /* of the records */
 	struct entries differ;   /* from base */
 	size_t told_bytes;
 	/* The patch being read: */
@@ -160,7 +161,7 @@ tell(struct job *j, struct entry *x, const char *diff, size_t len)
 		return;
 	x->is_told = true;
 	j->told_bytes += len;
-	say_long('F', (const char *const[]){ op,
+	say_long(j->type, (const char *const[]){ op,
 	    oid_or_none(x->old_oid, x->old_mode),
 	    oid_or_none(x->new_oid, x->new_mode), mode_or_none(x->old_mode),
 	    mode_or_none(x->new_mode), x->path }, 6, diff, len);
@@ -386,7 +387,7 @@ changes_say(const char *repository, const char *base, const char *before,
     const char *now, struct err *e)
 {
 	struct job j = { .git = { .repository = repository },
-		.base = base, .now = now };
+		.base = base, .now = now, .type = 'F' };
 	struct entries since;
 	size_t wanted = 0;
 	int rc;
@@ -419,6 +420,33 @@ changes_say(const char *repository, const char *base, const char *before,
 	if (rc == 0)
 		rc = tell_sizes(&j, e);
 	free_entries(&since);
+	free_entries(&j.differ);
+	return rc;
+}
+
+int
+changes_say_paths(const char *repository, char type, const char *base,
+    const char *now, char *const *paths, struct err *e)
+{
+	struct job j = { .git = { .repository = repository },
+		.base = base, .now = now, .type = type };
+	size_t wanted = 0;
+	int rc = list_entries(&j.git, base, now, NULL, &j.differ, e);
+
+	if (rc == 0 && j.differ.n)
+		qsort(j.differ.all, j.differ.n, sizeof *j.differ.all, by_path);
+	for (; rc == 0 && paths && *paths; paths++) {
+		struct entry *x = find(&j.differ, *paths);
+
+		if (x && !x->wanted) {
+			x->wanted = true;
+			wanted++;
+		}
+	}
+	if (rc == 0)
+		rc = tell_changes(&j, wanted, e);
+	if (rc == 0)
+		rc = tell_sizes(&j, e);
 	free_entries(&j.differ);
 	return rc;
 }

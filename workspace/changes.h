@@ -18,5 +18,11 @@
 /* before that cannot be read any more counts as base. */
 int changes_say(const char *repository, const char *base, const char *before,
     const char *now, struct err *e);
+/*
+ * For those of the paths that differ between base and now, the same, as records
+ * of this type.
+ */
+int changes_say_paths(const char *repository, char type, const char *base,
+    const char *now, char *const *paths, struct err *e);
 
 #endif

@@ -7,7 +7,7 @@
  * and whatever was cut off is removed by prepared_keep(); after it the copy is
  * complete but for what prepared_settle() does, which may be done twice.
  *
- * Must never know: records but P. Read on in workspace/prepared.c.
+ * Must never know: records but K. Read on in workspace/prepared.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@
 #include "workspace/leftovers.h"
 #include "workspace/prepared.h"
 #include "workspace/project.h"
+#include "workspace/review.h"
 #include "workspace/say.h"
 
 #define NAMES_MAX 99
@@ -86,8 +87,7 @@ prepared_settle(const char *state_dir, const struct place *own,
 	    NULL) == 0 || access(p->git_dir, F_OK) < 0) {
 		unlink(own->copy_file);
 		unlink(own->tree_file);
-		unlink(own->base_file);
-		unlink(own->stale_file);
+			unlink(own->stale_file);
 		unlink(own->making_file);
 		unlink(lock);
 		unlink(file);
@@ -152,11 +152,9 @@ hand_over_files(const struct claim *c, struct err *e)
 		.index = c->own.index };
 	char *tree = git_line(&g, GIT_ARGS("write-tree", "--missing-ok"),
 	    NULL, e);
-	const char *lines[] = { tree, NULL };
-	int rc = tree ? place_write(to->base_file, lines, e) : -1;
+	struct review r = { tree, tree, "0" };
+	int rc = tree ? review_write(to, &r, e) : -1;
 
-	if (rc == 0)
-		rc = place_write(to->tree_file, lines, e);
 	if (rc == 0)
 		rc = hand_over(c->own.stale_file, to->stale_file, e);
 	if (rc == 0)

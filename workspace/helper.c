@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -189,8 +190,29 @@ on_limit(struct ev_loop *loop, struct ev_timer *timer, int events)
 	child_kill(h->child);
 }
 
+/* A file that has no name, so that nobody waits for who reads it. */
 static int
-start(struct helper *h, const char *label, char *const *args, int pass_fd)
+open_input(const struct buf *input, struct err *e)
+{
+	int fd = memfd_create("hearth-worktree", MFD_CLOEXEC);
+	size_t done = 0;
+	ssize_t n = 0;
+
+	while (fd >= 0 && n >= 0 && done < input->len) {
+		n = write(fd, input->data + done, input->len - done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (fd >= 0 && n >= 0 && lseek(fd, 0, SEEK_SET) == 0)
+		return fd;
+	fail(e, "cannot hand over what is to be done: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int
+start(struct helper *h, const char *label, char *const *args,
+    const struct buf *input, int pass_fd)
 {
 	static const struct child_callbacks cb = {
 		.exited = on_exited, .gone = on_gone,
@@ -199,9 +221,14 @@ start(struct helper *h, const char *label, char *const *args, int pass_fd)
 	char **argv = NULL, **envp;
 	/* git takes its locks away when it is asked to end */
 	struct child_spec spec = { .label = label, .pass_fd = pass_fd,
-		.stdin_fd = -1, .ladder = "TERM:1000" };
+		.ladder = "TERM:1000",
+		.stdin_fd = input ? open_input(input, &h->why) : -1 };
 	int rc;
 
+	if (input && spec.stdin_fd < 0) {
+		free(program);
+		return -1;
+	}
 	if (!program)
 		return fail(&h->why, "the program hearth-worktree is missing: "
 		    "is Hearth installed completely?");
@@ -212,6 +239,8 @@ start(struct helper *h, const char *label, char *const *args, int pass_fd)
 	spec.argv = argv;
 	spec.envp = envp;
 	rc = child_start(h->loop, &spec, &cb, h, &h->child, &h->why);
+	if (input)
+		close(spec.stdin_fd);
 	strv_free(&argv);
 	strv_free(&envp);
 	free(program);
@@ -220,8 +249,8 @@ start(struct helper *h, const char *label, char *const *args, int pass_fd)
 
 struct helper *
 helper_start(struct ev_loop *loop, const char *label, char *const *args,
-    int pass_fd, int64_t limit_ms, const struct helper_callbacks *cb,
-    void *ctx)
+    const struct buf *input, int pass_fd, int64_t limit_ms,
+    const struct helper_callbacks *cb, void *ctx)
 {
 	struct helper *h = xcalloc(1, sizeof *h);
 
@@ -234,7 +263,7 @@ helper_start(struct ev_loop *loop, const char *label, char *const *args,
 	ev_io_init(&h->out, on_out, -1, EV_READ);
 	ev_io_init(&h->err, on_err, -1, EV_READ);
 	h->limit.data = h->out.data = h->err.data = h;
-	if (start(h, label, args, pass_fd) == 0) {
+	if (start(h, label, args, input, pass_fd) == 0) {
 		child_close_stdin(h->child);
 		ev_timer_set(&h->limit, (double)limit_ms / 1000., 0.);
 		ev_io_set(&h->out, child_stdout(h->child), EV_READ);

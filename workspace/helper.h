@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "workspace/record.h"
 
@@ -24,11 +25,12 @@ struct helper_callbacks {
 };
 
 /*
- * args are what follows the program's name. pass_fd becomes fd 3, -1: none.
- * After limit_ms it is killed and the error names the limit.
+ * args are what follows the program's name. input is what its stdin has, NULL:
+ * nothing. pass_fd becomes fd 3, -1: none. After limit_ms it is killed and the
+ * error names the limit.
  */
 struct helper *helper_start(struct ev_loop *loop, const char *label,
-    char *const *args, int pass_fd, int64_t limit_ms,
+    char *const *args, const struct buf *input, int pass_fd, int64_t limit_ms,
     const struct helper_callbacks *cb, void *ctx);
 /* One that still runs is killed. NULL is fine. */
 void helper_free(struct helper **h);

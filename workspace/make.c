@@ -271,7 +271,7 @@ make_anew(const struct make *m, const struct project *p, struct copy *c,
     struct err *e)
 {
 	unlink(m->place.tree_file);
-	unlink(m->place.base_file);
+	unlink(m->place.journal_file);
 	unlink(m->place.index);
 	if (place_remove(m->place.worktree, e) < 0)
 		return -1;
@@ -430,8 +430,8 @@ make_remove(const struct make *m, struct err *e)
 	project_free(&p);
 	unlink(m->place.index);
 	unlink(m->place.tree_file);
+	unlink(m->place.journal_file);
 	unlink(m->place.stale_file);
-	unlink(m->place.base_file);
 	unlink(m->place.setup_file);
 	unlink(m->place.making_file);
 	unlink(m->place.copy_file);

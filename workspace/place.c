@@ -95,8 +95,8 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	p->copy_file = xasprintf("%s.copy", base);
 	p->making_file = xasprintf("%s.making", base);
 	p->tree_file = xasprintf("%s.tree", base);
+	p->journal_file = xasprintf("%s.journal", base);
 	p->stale_file = xasprintf("%s.stale", base);
-	p->base_file = xasprintf("%s.base", base);
 	p->setup_file = xasprintf("%s.setup", base);
 	p->include_file = xasprintf("%s.include", base);
 	p->trees = trees;
@@ -123,8 +123,8 @@ place_close(struct place *p)
 	free(p->copy_file);
 	free(p->making_file);
 	free(p->tree_file);
+	free(p->journal_file);
 	free(p->stale_file);
-	free(p->base_file);
 	free(p->setup_file);
 	free(p->include_file);
 	*p = (struct place){ .lock = -1 };
@@ -158,12 +158,24 @@ place_read(const char *path, char *lines[], int n)
 int
 place_write(const char *path, const char *const *lines, struct err *e)
 {
+	struct buf b = { 0 };
+	int rc;
+
+	for (; *lines; lines++)
+		buf_printf(&b, "%s\n", *lines);
+	rc = place_write_bytes(path, b.data, b.len, e);
+	buf_free(&b);
+	return rc;
+}
+
+int
+place_write_bytes(const char *path, const void *bytes, size_t n,
+    struct err *e)
+{
 	char *tmp = xasprintf("%s.%d", path, (int)getpid());
 	FILE *f = fopen(tmp, "we");
-	bool good = f != NULL;
+	bool good = f != NULL && fwrite(bytes, 1, n, f) == n;
 
-	for (; good && *lines; lines++)
-		good = fprintf(f, "%s\n", *lines) > 0;
 	good = good && fflush(f) == 0 && fdatasync(fileno(f)) == 0;
 	if (f && fclose(f) != 0)
 		good = false;

@@ -11,6 +11,7 @@
 #define HEARTH_PLACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -22,11 +23,10 @@ struct place {
 	char *index;        /* private index */
 	char *copy_file;    /* written last: the copy is complete */
 	char *making_file;  /* written first: what a half-made one began with */
-	char *tree_file;    /* the tree whose changes were told last */
-	char *base_file;    /* the tree that changes are told against, when
-	                     * that is not the base commit's */
 	char *setup_file;   /* workspace/setup.h */
 	char *include_file; /* workspace/include.h, for a moment */
+	char *tree_file;    /* see workspace/review.h */
+	char *journal_file; /* see workspace/write.h */
 	char *stale_file;   /* the index knows times too fresh to be trusted */
 	int lock;           /* held while this process works on the session */
 };
@@ -51,6 +51,9 @@ int place_lock(const char *path, struct err *e);
 bool place_read(const char *path, char *lines[], int n);
 /* Replaces it at once or not at all; lines end with NULL. */
 int place_write(const char *path, const char *const *lines, struct err *e);
+/* The same with any bytes. */
+int place_write_bytes(const char *path, const void *bytes, size_t n,
+    struct err *e);
 
 /* The worktree lies where hearthd puts them, and has the session's name. */
 bool place_is_own(const struct place *p);

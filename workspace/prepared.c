@@ -35,7 +35,7 @@ prepared_say(const struct prepared *p, const char *status, const char *error)
 	char *expires = xasprintf("%lld", strcmp(status, "ready") == 0 ?
 	    (long long)p->since + PREPARED_SECONDS : 0LL);
 
-	SAY('P', p->id, number, status, p->base, p->session, expires,
+	SAY('K', p->id, number, status, p->base, p->session, expires,
 	    error ? error : "");
 	say_flush();
 	free(number);

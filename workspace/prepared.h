@@ -2,7 +2,7 @@
 /*
  * Prepared worktrees (snapshots, for users): of each project that wants them
  * some are kept ready (checked out on no branch, ignored files copied, setup
- * command done) and the next new session takes one. Says P records.
+ * command done) and the next new session takes one. Says K records.
  *
  * Only git projects with a commit have them. A worktree that a session has
  * taken stays where it lies: a setup command may have written its path into

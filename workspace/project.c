@@ -96,7 +96,7 @@ project_free(struct project *p)
 	free(p->objects);
 	free(p->format);
 	free(p->head);
-	*p = (struct project){ .path = NULL };
+	*p = (struct project){ 0 };
 }
 
 char *

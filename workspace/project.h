@@ -24,7 +24,7 @@ struct project {
 
 /* Errors speak of the project by its path. */
 int project_look(const char *path, struct project *p, struct err *e);
-void project_free(struct project *p);
+void project_free(struct project *p); /* also after a failed look */
 /* The commit that branch (NULL: HEAD) stands for; freed by the caller. */
 char *project_commit(const struct project *p, const char *branch,
     struct err *e);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "workspace/review.h"
 #include "workspace/say.h"
 #include "workspace/setup.h"
 #include "workspace/walk.h"
@@ -24,15 +25,6 @@ ready_take(const struct place *p)
 	return (struct take){ .folder = p->worktree,
 		.repository = p->repository, .index = p->index,
 		.stale_file = p->stale_file };
-}
-
-char *
-ready_base(const struct place *p, const char *commit)
-{
-	char *tree;
-
-	place_read(p->base_file, &tree, 1);
-	return tree ? tree : xstrdup(commit);
 }
 
 static void
@@ -57,31 +49,34 @@ run_setup(const struct ready *r, struct setup *o, struct err *e)
 	    fail(e, "the setup command failed");
 }
 
-static int
-write_tree(const char *file, const char *tree, struct err *e)
-{
-	return place_write(file, (const char *const[]){ tree, NULL }, e);
-}
-
-/* The tree whose changes were told last counts, whatever is there now. */
+/*
+ * A copy that is taken up again: whether all that was told has been recorded
+ * nobody knows, so all that differs from what was reviewed will be told once
+ * more. is_base: what is there now is what changes are told against.
+ */
 static int
 say_first_tree(const struct ready *r, bool is_base, struct err *e)
 {
-	const struct place *p = r->place;
-	struct take t = ready_take(p);
-	char *now = take_tree(&t, r->base, e), *before;
+	struct take t = ready_take(r->place);
+	char *now = take_tree(&t, r->base, e);
+	struct review v;
 	int rc = now ? 0 : -1;
 
-	place_read(p->tree_file, &before, 1);
-	if (now && (!before || is_base)) {
-		free(before);
-		before = NULL;
-		rc = is_base ? write_tree(p->base_file, now, e) : 0;
-		rc = rc == 0 ? write_tree(p->tree_file, now, e) : -1;
+	review_read(r->place, r->base, &v);
+	if (now && v.told && !is_base) {
+		SAY('T', v.reviewed, now);
+	} else if (now) {
+		if (is_base) {
+			free(v.reviewed);
+			v.reviewed = xstrdup(now);
+		}
+		free(v.told);
+		v.told = xstrdup(now);
+		rc = review_write(r->place, &v, e);
+		if (rc == 0)
+			SAY('T', now, now);
 	}
-	if (rc == 0)
-		SAY('T', before ? before : now, now);
-	free(before);
+	review_free(&v);
 	free(now);
 	return rc;
 }

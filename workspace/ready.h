@@ -23,7 +23,5 @@ struct ready {
 int ready_copy(const struct ready *r, struct err *e);
 /* What a tree of the copy is taken with. */
 struct take ready_take(const struct place *p);
-/* What its changes are told against; freed by the caller. */
-char *ready_base(const struct place *p, const char *commit);
 
 #endif

@@ -8,7 +8,7 @@
  * hold NUL bytes itself. Types and their fields:
  *
  *   C  path, branch ("" none), base commit      the copy is there
- *   P  id, project's number, status, base commit ("" not known), session
+ *   K  id, project's number, status, base commit ("" not known), session
  *      ("" none), expiry in seconds ("0" none), error  a prepared copy
  *   S  "1" ran just now or "0" before, "1" ended by its limit or "0", exit
  *      code, milliseconds, output            the setup command
@@ -16,8 +16,16 @@
  *   D  "1" whole or "0", why not                all folders were walked
  *   T  tree before, tree now
  *   F  operation, old oid, new oid, old mode, new mode ("" none), path, diff
+ *   P  the same fields: the part of a change that was accepted
+ *   O  id of the change, why not ("" done: a word), the same in words
  *   N  note for the log
  *   Z                                           the end: all was said
+ *
+ * The same grammar has what it is told on its stdin, and its journal:
+ *
+ *   X  id, verb, old oid, new oid, old mode, new mode, hunks, path, text,
+ *      other text                               see workspace/decide.h
+ *   J  see workspace/write.c
  *
  * Must never know: who reads or writes it.
  */
@@ -28,9 +36,10 @@
 
 #include "base/buf.h"
 
-#define RECORD_FIELDS 7
-/* More than the largest diff and the longest path together. */
-#define RECORD_MAX (2u << 20)
+#define RECORD_FIELDS 11
+/* More than the longest path and the largest diff, or the texts that a person
+ * may hand in, together. */
+#define RECORD_MAX (40u << 20)
 
 struct record {
 	char type;

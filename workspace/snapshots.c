@@ -55,7 +55,7 @@ on_record(void *ctx, const struct record *r)
 {
 	struct snapshot_work *w = ctx;
 
-	if (r->type == 'P') {
+	if (r->type == 'K') {
 		tell(w, r);
 	} else if (r->type == 'S') {
 		free(w->setup.output);
@@ -127,7 +127,7 @@ snapshot_work_start(struct ev_loop *loop, const char *state_dir,
 	add_option(&args, "--state", state_dir);
 	if (spec)
 		add_spec(&args, spec);
-	w->helper = helper_start(loop, w->label, args, -1,
+	w->helper = helper_start(loop, w->label, args, NULL, -1,
 	    LIMIT_MS + (spec ? spec->setup_timeout : 0), &calls, w);
 	strv_free(&args);
 	return w;

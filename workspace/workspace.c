@@ -35,7 +35,12 @@ struct workspace {
 	struct watches *watches;
 };
 
-enum operation { NONE, MAKING, SNAPSHOT, REMOVING };
+enum operation { NONE, MAKING, SNAPSHOT, DECIDING, REMOVING };
+
+struct change_list {
+	struct file_change *all;
+	size_t n, room;
+};
 
 struct working_copy {
 	struct workspace *ws;
@@ -60,10 +65,13 @@ struct working_copy {
 	int64_t began;
 	char *next_tree;
 	bool next_is_fresh;
-	struct file_change *changes;
-	size_t n_changes, room;
+	struct change_list changes; /* deciding: what was found before */
+	struct change_list part, left;
+	struct file_outcome *outcomes;
+	size_t n_outcomes;
 	working_copy_made_fn *made; /* also: removed */
 	working_copy_snapshot_fn *taken;
+	working_copy_decided_fn *decided;
 	void *ctx;
 };
 
@@ -113,17 +121,28 @@ working_copy_new(struct workspace *ws, const struct working_copy_spec *spec)
 }
 
 static void
-free_changes(struct file_change *changes, size_t n)
+free_changes(struct change_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		free((char *)list->all[i].path);
+		free((char *)list->all[i].diff);
+		free((char *)list->all[i].old_oid);
+		free((char *)list->all[i].new_oid);
+		free((char *)list->all[i].old_mode);
+		free((char *)list->all[i].new_mode);
+	}
+	free(list->all);
+	*list = (struct change_list){ 0 };
+}
+
+static void
+free_outcomes(struct file_outcome *outcomes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		free((char *)changes[i].path);
-		free((char *)changes[i].diff);
-		free((char *)changes[i].old_oid);
-		free((char *)changes[i].new_oid);
-		free((char *)changes[i].old_mode);
-		free((char *)changes[i].new_mode);
+		free((char *)outcomes[i].code);
+		free((char *)outcomes[i].why);
 	}
-	free(changes);
+	free(outcomes);
 }
 
 void
@@ -135,7 +154,10 @@ working_copy_free(struct working_copy **wcp)
 		return;
 	helper_free(&wc->helper);
 	watch_free(&wc->watch);
-	free_changes(wc->changes, wc->n_changes);
+	free_changes(&wc->changes);
+	free_changes(&wc->part);
+	free_changes(&wc->left);
+	free_outcomes(wc->outcomes, wc->n_outcomes);
 	free(wc->label);
 	free(wc->session);
 	free(wc->project_path);
@@ -220,16 +242,16 @@ repaired(const char *s, size_t n)
 }
 
 static void
-add_change(struct working_copy *wc, const struct record *r)
+add_change(struct change_list *list, const struct record *r)
 {
 	struct file_change *c;
 
-	if (wc->n_changes == wc->room) {
-		wc->room = wc->room ? 2 * wc->room : 16;
-		wc->changes = xrealloc(wc->changes,
-		    wc->room * sizeof *wc->changes);
+	if (list->n == list->room) {
+		list->room = list->room ? 2 * list->room : 16;
+		list->all = xrealloc(list->all,
+		    list->room * sizeof *list->all);
 	}
-	c = &wc->changes[wc->n_changes++];
+	c = &list->all[list->n++];
 	c->operation = r->field[0][0];
 	c->old_oid = or_null(r->field[1]);
 	c->new_oid = or_null(r->field[2]);
@@ -245,6 +267,18 @@ keep_setup(struct working_copy *wc, const struct record *r)
 	free(wc->setup.output);
 	wc->has_setup = true;
 	setup_read(r, &wc->setup);
+}
+
+static void
+add_outcome(struct working_copy *wc, const struct record *r)
+{
+	wc->outcomes = xrealloc(wc->outcomes,
+	    (wc->n_outcomes + 1) * sizeof *wc->outcomes);
+	wc->outcomes[wc->n_outcomes++] = (struct file_outcome){
+		.id = atoll(r->field[0]),
+		.code = or_null(r->field[1]),
+		.why = repaired(r->field[2], r->last_len),
+	};
 }
 
 static void
@@ -267,7 +301,7 @@ on_record(void *ctx, const struct record *r)
 		replace(&wc->branch, r->field[1]);
 		replace(&wc->base, r->field[2]);
 		break;
-	case 'P':
+	case 'K':
 		replace(&wc->prepared, r->field[0]);
 		break;
 	case 'S':
@@ -283,6 +317,10 @@ on_record(void *ctx, const struct record *r)
 			    "decides what changed: %s", r->field[1]);
 		break;
 	case 'T':
+		/* Told from another tree than ours: more is told then. */
+		if (wc->operation == DECIDING && (!wc->tree ||
+		    strcmp(wc->tree, r->field[0]) != 0))
+			break;
 		/* A copy taken up again: the tree before is still to be
 		 * told from, so what was missed comes with the next one. */
 		replace(&wc->next_tree, r->field[
@@ -291,29 +329,26 @@ on_record(void *ctx, const struct record *r)
 		    strcmp(r->field[0], r->field[1]) == 0;
 		break;
 	case 'F':
-		add_change(wc, r);
+		add_change(wc->n_outcomes ? &wc->left : &wc->changes, r);
+		break;
+	case 'P':
+		add_change(&wc->part, r);
+		break;
+	case 'O':
+		add_outcome(wc, r);
 		break;
 	case 'N':
 		log_debug(wc->label, "%s", r->field[0]);
 		break;
 	default:
-		MUST(!"a record that record_next() does not know");
+		log_warning(wc->label, "hearth-worktree said something that "
+		    "is not for the daemon: %c", r->type);
 	}
 }
 
-/* Everything of the operation leaves wc before anybody is told. */
 static void
-on_end(void *ctx, const struct err *e)
+take_tree(struct working_copy *wc, const struct err *e)
 {
-	struct working_copy *wc = ctx;
-	enum operation operation = wc->operation;
-	struct file_change *changes = wc->changes;
-	size_t n = wc->n_changes;
-
-	helper_free(&wc->helper);
-	wc->operation = NONE;
-	wc->changes = NULL;
-	wc->n_changes = wc->room = 0;
 	if (!e && wc->next_tree) {
 		free(wc->tree);
 		wc->tree = wc->next_tree;
@@ -322,16 +357,42 @@ on_end(void *ctx, const struct err *e)
 		wc->tree_began = wc->began;
 	} else if (e) {
 		wc->is_fresh = false;
-		watch_end(wc->watch, false);
+		if (wc->operation != DECIDING)
+			watch_end(wc->watch, false);
 		replace(&wc->next_tree, NULL);
 	}
-	if (operation == REMOVING && !e)
+	if (wc->operation == REMOVING && !e)
 		replace(&wc->tree, NULL);
+}
+
+/* Everything of the operation leaves wc before anybody is told. */
+static void
+on_end(void *ctx, const struct err *e)
+{
+	struct working_copy *wc = ctx;
+	enum operation operation = wc->operation;
+	struct change_list changes = wc->changes, part = wc->part;
+	struct change_list left = wc->left;
+	struct file_decided d = { wc->outcomes, wc->n_outcomes, changes.all,
+		part.all, left.all, changes.n, part.n, left.n };
+
+	take_tree(wc, e);
+	helper_free(&wc->helper);
+	wc->operation = NONE;
+	wc->changes = wc->part = wc->left = (struct change_list){ 0 };
+	wc->outcomes = NULL;
+	wc->n_outcomes = 0;
 	if (operation == SNAPSHOT)
-		wc->taken(wc->ctx, e, e ? NULL : changes, e ? 0 : n);
+		wc->taken(wc->ctx, e, e ? NULL : changes.all,
+		    e ? 0 : changes.n);
+	else if (operation == DECIDING)
+		wc->decided(wc->ctx, e, e ? NULL : &d);
 	else
 		wc->made(wc->ctx, e);
-	free_changes(changes, n);
+	free_changes(&changes);
+	free_changes(&part);
+	free_changes(&left);
+	free_outcomes((struct file_outcome *)d.outcomes, d.n_outcomes);
 }
 
 static void
@@ -366,7 +427,8 @@ add_equipment(const struct working_copy *wc, char ***args)
 }
 
 static void
-begin(struct working_copy *wc, enum operation operation, const char *verb)
+begin(struct working_copy *wc, enum operation operation, const char *verb,
+    const struct buf *input)
 {
 	static const struct helper_callbacks cb = {
 		.record = on_record, .end = on_end,
@@ -374,8 +436,8 @@ begin(struct working_copy *wc, enum operation operation, const char *verb)
 	char *id = xasprintf("%lld", (long long)wc->project_id);
 	char **args = NULL;
 	int fd = watches_fd(wc->ws->watches);
-	bool walks = operation != REMOVING && fd >= 0 &&
-	    (operation == MAKING || watch_needs_walk(wc->watch));
+	bool walks = fd >= 0 && (operation == MAKING ||
+	    (operation == SNAPSHOT && watch_needs_walk(wc->watch)));
 	int64_t limit = LIMIT_MS;
 
 	MUST(wc->operation == NONE);
@@ -394,8 +456,10 @@ begin(struct working_copy *wc, enum operation operation, const char *verb)
 	if (operation == MAKING)
 		limit += add_equipment(wc, &args);
 	wc->began = clock_ms();
-	watch_begin(wc->watch, walks);
-	wc->helper = helper_start(wc->ws->loop, wc->label, args,
+	/* a decision takes no tree that the watch could be trusted from */
+	if (operation != DECIDING)
+		watch_begin(wc->watch, walks);
+	wc->helper = helper_start(wc->ws->loop, wc->label, args, input,
 	    walks ? fd : -1, limit, &cb, wc);
 	strv_free(&args);
 	free(id);
@@ -409,7 +473,7 @@ working_copy_make(struct working_copy *wc, working_copy_made_fn *done,
 	wc->ctx = ctx;
 	wc->has_setup = false;
 	replace(&wc->prepared, NULL);
-	begin(wc, MAKING, "create");
+	begin(wc, MAKING, "create", NULL);
 }
 
 void
@@ -419,7 +483,37 @@ working_copy_snapshot(struct working_copy *wc, working_copy_snapshot_fn *done,
 	MUST(wc->tree != NULL);
 	wc->taken = done;
 	wc->ctx = ctx;
-	begin(wc, SNAPSHOT, "snapshot");
+	begin(wc, SNAPSHOT, "snapshot", NULL);
+}
+
+static void
+add_order(struct buf *out, const struct file_order *o)
+{
+	char *id = xasprintf("%lld", (long long)o->id);
+	struct record r = { .type = 'X', .n = 10, .field = { id, o->verb,
+		o->old_oid, o->new_oid, o->old_mode, o->new_mode, o->hunks,
+		o->path, o->text, o->other_text } };
+
+	for (size_t i = 0; i < r.n; i++)
+		if (!r.field[i])
+			r.field[i] = "";
+	r.last_len = strlen(r.field[r.n - 1]);
+	record_add(out, &r);
+	free(id);
+}
+
+void
+working_copy_decide(struct working_copy *wc, const struct file_order *orders,
+    size_t n, working_copy_decided_fn *done, void *ctx)
+{
+	struct buf input = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		add_order(&input, &orders[i]);
+	wc->decided = done;
+	wc->ctx = ctx;
+	begin(wc, DECIDING, "decide", &input);
+	buf_free(&input);
 }
 
 void
@@ -428,5 +522,5 @@ working_copy_remove(struct working_copy *wc, working_copy_made_fn *done,
 {
 	wc->made = done;
 	wc->ctx = ctx;
-	begin(wc, REMOVING, "remove");
+	begin(wc, REMOVING, "remove", NULL);
 }

@@ -99,13 +99,13 @@ int64_t working_copy_project(const struct working_copy *wc);
  */
 bool working_copy_is_clean(struct working_copy *wc);
 
-/* One changed file, against the base commit. All borrowed for the callback. */
+/* One changed file. All borrowed for the callback. */
 struct file_change {
 	const char *path;       /* relative to the worktree, valid UTF-8 (bytes
 	                         * that are not are shown as U+FFFD) */
 	/*
-	 * 'c' created, 'e' edited, 'd' deleted: compared to the base.
-	 * '=' the file is as in the base again.
+	 * 'c' created, 'e' edited, 'd' deleted: compared to what is reviewed,
+	 * which is the base and what was accepted since. '=' as there again.
 	 */
 	char operation;
 	const char *diff;       /* unified, valid UTF-8; a summary when binary or
@@ -123,6 +123,44 @@ typedef void working_copy_snapshot_fn(void *ctx, const struct err *e,
     const struct file_change *changes, size_t n);
 void working_copy_snapshot(struct working_copy *wc,
     working_copy_snapshot_fn *done, void *ctx);
+
+/*
+ * Something to be done with single files; workspace/decide.h says what is meant
+ * and how. All borrowed for the call.
+ */
+struct file_order {
+	int64_t id;
+	const char *verb;       /* accept reject revert create edit delete */
+	const char *path;
+	/* of the change, as file_change has them */
+	const char *old_oid, *new_oid, *old_mode, *new_mode;
+	const char *hunks;      /* accept: "1,3"; NULL all */
+	const char *text;       /* create, edit */
+	const char *other_text; /* edit */
+};
+struct file_outcome {
+	int64_t id;
+	const char *code, *why; /* NULL: it is done; else not, and why not */
+};
+/* Borrowed for the callback. */
+struct file_decided {
+	const struct file_outcome *outcomes;
+	size_t n_outcomes;
+	/* what somebody else had changed before; what was accepted in part; and
+	 * what differs from what is reviewed now, of the files in question */
+	const struct file_change *found, *part, *left;
+	size_t n_found, n_part, n_left;
+};
+/*
+ * Does them all, as far as each can be done. After an error nothing is known
+ * of them, and all may be asked for again. The copy need not be made; then only
+ * accept and revert, and reject, which then does nothing, make sense.
+ */
+typedef void working_copy_decided_fn(void *ctx, const struct err *e,
+    const struct file_decided *d);
+void working_copy_decide(struct working_copy *wc,
+    const struct file_order *orders, size_t n, working_copy_decided_fn *done,
+    void *ctx);
 
 /*
  * Removes the worktree and all files of the session, and its branch unless

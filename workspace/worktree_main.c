@@ -5,6 +5,7 @@
  *   create    make the session's copy (or take a prepared one) or take it up
  *             again, run the setup command in a new one, watch, take a tree
  *   snapshot  watch, take a tree, tell what changed since the one before
+ *   decide    decide on changes, or make some (workspace/decide.h)
  *   remove    remove the copy
  *   prepare   keep as many prepared copies of the project as it wants
  *   prepared  tell which prepared copies there are
@@ -13,7 +14,8 @@
  * stderr. Watching comes before the tree, here as in workspace/ready.c.
  *
  * Must never know: the daemon, agents, PostgreSQL. Read on in
- * workspace/make.c, workspace/take.c, workspace/changes.c.
+ * workspace/make.c, workspace/take.c, workspace/changes.c,
+ * workspace/decide.c.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -26,12 +28,16 @@
 
 #include "base/alloc.h"
 #include "workspace/changes.h"
+#include "workspace/decide.h"
 #include "workspace/make.h"
 #include "workspace/prepared.h"
+#include "workspace/project.h"
 #include "workspace/ready.h"
+#include "workspace/review.h"
 #include "workspace/say.h"
 #include "workspace/take.h"
 #include "workspace/walk.h"
+#include "workspace/write.h"
 
 #define INOTIFY_FD 3
 
@@ -140,7 +146,8 @@ static int
 snapshot(const struct order *o, struct make *m, struct err *e)
 {
 	struct take t = ready_take(&m->place);
-	char *now, *base;
+	struct review r;
+	char *now;
 	int rc;
 
 	if (!o->base || !o->tree)
@@ -150,16 +157,40 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 	now = take_tree(&t, o->base, e);
 	if (!now)
 		return -1;
-	base = ready_base(&m->place, o->base);
-	rc = changes_say(m->place.repository, base, o->tree, now, e);
-	free(base);
+	review_read(&m->place, o->base, &r);
+	rc = changes_say(m->place.repository, r.reviewed, o->tree, now, e);
+	free(r.told);
+	r.told = now;
 	if (rc == 0)
-		rc = place_write(m->place.tree_file,
-		    (const char *const[]){ now, NULL }, e);
+		rc = review_write(&m->place, &r, e);
 	if (rc == 0)
 		SAY('T', o->tree, now);
-	free(now);
+	review_free(&r);
 	return rc;
+}
+
+/* What one that was ended on the way has left, comes first. */
+static int
+settle(const struct order *o, const struct make *m, struct err *e)
+{
+	struct write_roots roots = { { NULL } };
+	struct project p;
+	int rc;
+
+	if (project_look(o->project, &p, NULL) == 0)
+		roots.path[IN_PROJECT] = p.path;
+	roots.path[IN_WORKTREE] = m->place.worktree;
+	rc = write_settle(&m->place, &roots, o->base, e);
+	project_free(&p);
+	return rc;
+}
+
+static int
+obey_decide(const struct order *o, const struct make *m, struct err *e)
+{
+	return decide(&(struct decide){ .place = &m->place,
+		.project = o->project, .base = o->base,
+		.take = ready_take(&m->place) }, e);
 }
 
 /* What is done in a session's copy. */
@@ -171,12 +202,16 @@ obey_for_session(const char *verb, const struct order *o, struct err *e)
 	int rc = place_open(&m.place, o->state, o->session,
 	    atoll(o->project_id), o->path, e);
 
+	if (rc == 0 && access(m.place.journal_file, F_OK) == 0)
+		rc = settle(o, &m, e);
 	if (rc < 0)
 		;
 	else if (strcmp(verb, "create") == 0)
 		rc = create(o, &m, e);
 	else if (strcmp(verb, "snapshot") == 0)
 		rc = snapshot(o, &m, e);
+	else if (strcmp(verb, "decide") == 0)
+		rc = obey_decide(o, &m, e);
 	else if (strcmp(verb, "remove") == 0)
 		rc = make_remove(&m, e);
 	else
@@ -212,8 +247,8 @@ main(int argc, char **argv)
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || parse(argc - 1, argv + 1, &o) < 0) {
-		fprintf(stderr, "usage: hearth-worktree create|snapshot|remove"
-		    "|prepare|prepared --state DIR [--session UUID]"
+		fprintf(stderr, "usage: hearth-worktree create|snapshot|decide"
+		    "|remove|prepare|prepared --state DIR [--session UUID]"
 		    " [--project-id N --project DIR] [--branch B]"
 		    " [--path DIR] [--base COMMIT] [--tree TREE]"
 		    " [--include PATTERN]... [--setup-limit MS] [--count N]"

@@ -1,14 +1,24 @@
 -- A file is different now: the event `change`, the pending row of the same path
--- superseded, a new one (unless the file is as in the base again). A second
--- time: the event is there, so nothing else is done.
+-- superseded, a new one (unless the file is as it was reviewed). A row that says
+-- just this stays as it is, whoever says it again. A second time: the event is
+-- there, so nothing else is done.
 -- $1 age in ms, $2 chat, $3 seq, $4 turn, $5 agent, $6 path, $7 operation or
 -- null, $8 diff, $9 old_oid, $10 new_oid, $11 old_mode, $12 new_mode
 with chat as (
 	select c.id, c.session_id, c.tenant,
-		now() - $1::bigint * interval '1 ms' as at,
-		case when $7::text is not null then nextval(
-			'hearth.pending_changes_id_seq') end as change
-	from hearth.chats c where c.id = $2::uuid
+		now() - $1::bigint * interval '1 ms' as at, k.id as known,
+		case when k.id is not null then k.id
+			when $7::text is not null then nextval(
+				'hearth.pending_changes_id_seq') end as change
+	from hearth.chats c
+		left join hearth.pending_changes k on k.session_id = c.session_id
+			and k.file_path = $6::text and k.status = 'pending'
+			and k.operation = $7::text
+			and k.old_oid is not distinct from $9::text
+			and k.new_oid is not distinct from $10::text
+			and k.old_mode is not distinct from $11::text
+			and k.new_mode is not distinct from $12::text
+	where c.id = $2::uuid
 ), event as (
 	insert into hearth.events (chat_id, seq, turn_id, agent, kind, payload,
 		created_at, tenant)
@@ -24,7 +34,7 @@ with chat as (
 		decided_at = c.at
 	from chat c join event e on e.chat_id = c.id
 	where p.session_id = c.session_id and p.file_path = $6::text
-		and p.status = 'pending'
+		and p.status = 'pending' and c.known is null
 	returning p.id
 )
 insert into hearth.pending_changes (id, tenant, session_id, chat_id, turn_id,
@@ -35,3 +45,4 @@ select c.change, c.tenant, c.session_id, c.id, $4::bigint, $6::text, $7::text,
 from chat c join event e on e.chat_id = c.id
 -- counted first, so that the old row is out of the way of the unique index
 where (select count(*) from superseded) >= 0 and c.change is not null
+	and c.known is null

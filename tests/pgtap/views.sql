@@ -100,7 +100,7 @@ select results_eq($$ select turns, input_tokens, output_tokens, cost
 select results_eq('select subject, warning from hearth.warnings
 		order by subject', $$ values
 	('agent session', 'backs off after 5 crashes: exit code 3'),
-	('turn 3', 'completed, but the agent sent nothing at all'),
+	('turn 3', 'completed, but without an answer or a tool call'),
 	('turn 4', 'failed: agent exited with code 3') $$, 'warnings');
 select results_eq('select node, status, pid, uptime, sessions, children, turns
 		from hearth.node_status', $$ values
