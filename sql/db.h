@@ -193,8 +193,8 @@ void db_retire_session(struct db *db, const char *session, bool is_removed,
 
 /*
  * What the working copy of a session of this node is made of. Of a claimed_turn
- * it has session, project and worktree (with what a new one gets); NULL without e: the session is not this
- * node's, or is gone. session comes back.
+ * it has session, project, worktree, and what a new one gets; NULL without e:
+ * the session is not this node's, or is gone. session comes back.
  */
 typedef void db_copy_fn(void *ctx, const char *session,
     const struct claimed_turn *t, const struct err *e);

@@ -123,12 +123,12 @@ copy_record_found(struct chat *chat, const struct file_change *changes,
 static void
 record_copy(struct session *s, struct turn *t, const char **code, char **why)
 {
+	if (working_copy_prepared(s->copy))
+		snapshot_claimed(s);
 	if (*why && !working_copy_setup(s->copy))
 		return;
 	record_worktree(s->log, working_copy_path(s->copy),
 	    working_copy_branch(s->copy), working_copy_base(s->copy));
-	if (working_copy_prepared(s->copy))
-		snapshot_claimed(s);
 	setup_note(s, t, code, why);
 }
 

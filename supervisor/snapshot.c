@@ -15,7 +15,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -397,13 +396,16 @@ void
 snapshot_claimed(struct session *s)
 {
 	struct supervisor *sup = s->sup;
+	const char *id = working_copy_prepared(s->copy);
+	char *path = xasprintf("%s/worktrees/%s", sup->state_dir, id);
 
 	record_snapshot(sup->recorder, &(struct snapshot_row){
-		.id = working_copy_prepared(s->copy),
+		.id = id,
 		.project_id = working_copy_project(s->copy),
-		.path = working_copy_path(s->copy),
+		.path = path,
 		.status = "claimed",
 		.session = s->id,
 	});
+	free(path);
 	snapshots_look(sup->snapshots);
 }

@@ -299,6 +299,35 @@ START_TEST(claim_cut_off_at_any_point_leaves_a_usable_copy)
 }
 END_TEST
 
+#define ENTRY "p/.git/worktrees/"
+
+START_TEST(what_a_killed_git_has_left_is_in_nobodys_way)
+{
+	/* a worktree that was registered by half, a lock on its branch */
+	sh("mkdir -p " ENTRY SESSION " p/.git/refs/heads/hearth "
+	    "state/snapshots && echo \"$PWD/state/worktrees/" SESSION "/.git\""
+	    " > " ENTRY SESSION "/gitdir && : > " ENTRY SESSION "/commondir && cp "
+	    "p/.git/HEAD " ENTRY SESSION " && touch p/.git/refs/heads/hearth/"
+	    "4c1e2f3a.lock && { echo hearth/4c1e2f3a; git -C p rev-parse "
+	    "HEAD; } > state/snapshots/" SESSION ".making");
+	ck_assert_int_ne(sh_status("git -C p worktree add -f other"), 0);
+	create(OTHER_SESSION);
+	sh("test ! -e " ENTRY SESSION);
+	create(SESSION);
+	check_copy();
+	/* one that does not say yet where it leads */
+	sh("mkdir " ENTRY "6e1e2f3a-1111-4222-8333-444455556666 && touch "
+	    "state/snapshots/6e1e2f3a-1111-4222-8333-444455556666.lock");
+	prepare();
+	check_nothing_else(2);
+	/* somebody else's is not ours to remove */
+	sh("mkdir -p " ENTRY "theirs && echo /elsewhere/.git > " ENTRY
+	    "theirs/gitdir");
+	sh_status("\"$helper\" remove --session " SESSION ORDER);
+	sh("test -e " ENTRY "theirs");
+}
+END_TEST
+
 START_TEST(preparation_cut_off_at_any_point_leaves_nothing)
 {
 	int ended = 0;
@@ -344,6 +373,7 @@ make_suite(void)
 	tcase_add_test(tc, copy_is_prepared_once_and_taken_once);
 	tcase_add_test(tc, last_step_of_a_claim_is_made_up_for);
 	tcase_add_test(tc, claim_cut_off_at_any_point_leaves_a_usable_copy);
+	tcase_add_test(tc, what_a_killed_git_has_left_is_in_nobodys_way);
 	tcase_add_test(tc, preparation_cut_off_at_any_point_leaves_nothing);
 	tcase_add_test(tc,
 	    prepared_file_that_makes_no_sense_counts_as_cut_off);

@@ -2,10 +2,11 @@
 /*
  * A new session takes a prepared worktree: its file says "taken" first, then
  * the difference to the branch's present commit is checked out, ignored files
- * that were changed meanwhile are copied again, the private files become the session's, its branch is made, and last the session's copy
- * file names the folder. Before that last step nothing of it is the session's,
- * and whatever was cut off is removed by prepared_keep(); after it the copy is
- * complete but for what prepared_settle() does, which may be done twice.
+ * that were changed meanwhile are copied again, the private files become the
+ * session's, its branch is made, and last the session's copy file names the
+ * folder. Before that last step nothing of it is the session's, and whatever
+ * was cut off is removed by prepared_keep(); after it the copy is complete but
+ * for what prepared_settle() does, which may be done twice.
  *
  * Must never know: records but K. Read on in workspace/prepared.c.
  */

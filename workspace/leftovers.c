@@ -45,11 +45,13 @@ is_half(const struct place *place, const char *entry, const char *name)
 {
 	char *common = line_of(entry, "commondir");
 	char *leads_to = line_of(entry, "gitdir");
-	size_t n = strlen(place->trees);
+	char *trees = realpath(place->trees, NULL); /* as git writes it */
+	size_t n = trees ? strlen(trees) : 0;
 	bool is = !*common && (*leads_to ?
-	    strncmp(leads_to, place->trees, n) == 0 && leads_to[n] == '/' :
+	    n && strncmp(leads_to, trees, n) == 0 && leads_to[n] == '/' :
 	    has_lock(place, name));
 
+	free(trees);
 	free(common);
 	free(leads_to);
 	return is;

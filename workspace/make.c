@@ -339,7 +339,8 @@ make_with(const struct make *m, const struct project *p, bool is_known,
 	if (rc == 0 && is_known)
 		rc = check_base(m, c, &why);
 	if (rc == 0 && !is_there)
-		rc = setup_expect(&m->place, is_known, &why);
+		rc = setup_expect(&m->place, is_known &&
+		    access(m->place.tree_file, F_OK) == 0, &why);
 	if (rc == 0 && !is_known)
 		rc = make_anew(m, p, c, &why);
 	else if (rc == 0 && !is_there)

@@ -41,8 +41,8 @@ int prepared_keep(const struct prepared_order *o, struct err *e);
 
 /*
  * Makes one of them m's copy, if m has none yet and count is not 0; else, or if
- * there is none, nothing, and the copy is made as any other. Never fails: what cannot be used
- * is left to prepared_keep().
+ * there is none, nothing, and the copy is made as any other. Never fails: what
+ * cannot be used is left to prepared_keep().
  */
 void prepared_claim(const struct prepared_order *o, struct make *m);
 /* The session that has taken it has a copy which names it. */
