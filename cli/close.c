@@ -39,8 +39,8 @@ parse(struct cli *cli, int argc, char **argv, struct closing *it,
 	}
 	left = argc - optind;
 	if (it->session != NULL && left > 0)
-		return fail(e, "close: unexpected argument \"%s\": a session is "
-		    "closed with all its chats", argv[optind]);
+		return fail(e, "close: unexpected argument \"%s\": a session "
+		    "is closed with all its chats", argv[optind]);
 	if (it->session == NULL && left == 0)
 		return fail(e, "close: which chat? See hearth close --help");
 	if (left > 2)

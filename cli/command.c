@@ -34,8 +34,8 @@ command_wait(PGconn *conn, const char *command, char **why)
 	do {
 		PGresult *res = db_query(conn, "select status, error, "
 		    "ended_at is not null as ended, exists (select "
-		    "from hearth.nodes n where hearth.is_alive(n.heartbeat_at)) "
-		    "as has_node from hearth.commands where id = $1",
+		    "from hearth.nodes n "
+		    "where hearth.is_alive(n.heartbeat_at)) as has_node from hearth.commands where id = $1",
 		    PARAMS(command));
 
 		if (res == NULL)

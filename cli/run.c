@@ -74,8 +74,8 @@ run_parse(struct cli *cli, int argc, char **argv, struct run_arguments *a,
 	if (optind == argc)
 		return fail(e, "run: no prompt; see hearth run --help");
 	if (argc - optind > 1)
-		return fail(e, "run: unexpected argument \"%s\": put the prompt "
-		    "in quotes", argv[optind + 1]);
+		return fail(e, "run: unexpected argument \"%s\": put the "
+		    "prompt in quotes", argv[optind + 1]);
 	if (check(a, "run", e) == -1)
 		return -1;
 	if (a->project == NULL)

@@ -78,8 +78,8 @@ cli_top(struct cli *cli, int argc, char **argv)
 			return cli_usage("%s", e.text);
 		seconds = parse_seconds(optarg);
 		if (seconds == -1)
-			return cli_usage("top: -n takes seconds from 1 to 3600, "
-			    "not \"%s\"", optarg);
+			return cli_usage("top: -n takes seconds from 1 to "
+			    "3600, not \"%s\"", optarg);
 	}
 	if (optind < argc)
 		return cli_usage("top: unexpected argument \"%s\"",

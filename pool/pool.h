@@ -7,10 +7,10 @@
  *
  * Limits: at most max_agents children; when one more is needed, the idle one
  * that was used least recently goes, unless it works unasked: since its last
- * turn updates have flowed or its processes have used the processor. It goes, too, when all of them take more
- * than max_memory (pool/limits.h). A child that was idle for idle_timeout,
- * with all its processes, is retired. Crashes are counted per (chat, agent)
- * by pool/restart_policy.h.
+ * turn updates have flowed or its processes have used the processor. It goes,
+ * too, when all of them take more than max_memory (pool/limits.h). A child
+ * that was idle for idle_timeout, with all its processes, is retired. Crashes
+ * are counted per (chat, agent) by pool/restart_policy.h.
  *
  * Must never know: libpq, JSON-RPC, what a turn means.
  */

@@ -218,6 +218,20 @@ session_claim(struct session *s)
 	forget_hint(s);
 }
 
+/*
+ * Others make room before the one that the turn waits for. It is not held: what
+ * is before the turn may need the room.
+ */
+static void
+expect_seat(struct session *s, const struct queued_turn *q)
+{
+	struct seat *seat = q->turn && q->chat ?
+	    pool_find(s->sup->pool, s->id, q->chat, q->agent) : NULL;
+
+	if (seat)
+		seat_touch(seat);
+}
+
 void
 session_hint(struct session *s, const struct queued_turn *q)
 {
@@ -230,6 +244,7 @@ session_hint(struct session *s, const struct queued_turn *q)
 		s->hinted_chat = xstrdup(q->chat);
 		s->hinted_agent = xstrdup(q->agent);
 	}
+	expect_seat(s, q);
 	session_claim(s);
 }
 

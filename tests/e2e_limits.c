@@ -152,6 +152,28 @@ START_TEST(the_least_recently_used_child_makes_room)
 }
 END_TEST
 
+START_TEST(a_child_that_a_queued_turn_waits_for_makes_room_last)
+{
+	const char *busy, *idle, *third;
+	int64_t before, queued;
+
+	start("max_agents=3", NULL);
+	busy = new_chat(session_of(chat));
+	idle = new_chat(new_session(project));
+	third = new_chat(new_session(project));
+	complete(chat, "fake", "say x");
+	complete(idle, "fake", "say x");
+	before = submit(busy, "fake", "say x; sleep 2000");
+	wait_text(before, "x");
+	queued = submit(chat, "fake", "echo-turn");
+	complete(third, "fake", "say x");
+	check_value("evicted: max_agents reached", "select end_reason from "
+	    "hearth.executions where chat_id = '%s'", idle);
+	wait_turn(queued, "completed", LIMIT);
+	ck_assert_str_eq(text_of(queued), "[turn 2]");
+}
+END_TEST
+
 START_TEST(a_turn_waits_for_room_when_all_children_work)
 {
 	const char *other;
@@ -305,6 +327,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, an_idle_child_is_retired_and_the_next_turn_is_cold);
 	tcase_add_test(tc, the_registry_may_keep_an_agent_longer_than_the_node);
 	tcase_add_test(tc, the_least_recently_used_child_makes_room);
+	tcase_add_test(tc,
+	    a_child_that_a_queued_turn_waits_for_makes_room_last);
 	tcase_add_test(tc, a_turn_waits_for_room_when_all_children_work);
 	tcase_add_test(tc, bad_requests_are_refused_with_a_state);
 	tcase_add_test(tc, a_command_that_does_not_exist_is_named);

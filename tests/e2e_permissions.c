@@ -181,6 +181,51 @@ START_TEST(of_two_answers_at_once_the_first_wins)
 }
 END_TEST
 
+/* Takes what has come; how many of the test's two notifications were in it. */
+static int
+take_notes(PGconn *conn)
+{
+	PGnotify *note;
+	int n = 0;
+
+	PQconsumeInput(conn);
+	while ((note = PQnotifies(conn)) != NULL) {
+		if (strstr(note->extra, "\"permission\"") != NULL &&
+		    (strstr(note->extra, "\"pending\"") != NULL ||
+		    strstr(note->extra, "\"answered\"") != NULL))
+			n++;
+		PQfreemem(note);
+	}
+	return n;
+}
+
+START_TEST(listeners_hear_of_questions_and_answers)
+{
+	int64_t turn, until = now_ms() + LIMIT;
+	PGconn *conn;
+	int heard = 0;
+
+	start(NULL);
+	conn = pg_connect(db);
+	PQclear(PQexec(conn, "listen hearth_status"));
+	turn = submit(chat, "fake", "permission");
+	while (heard == 0 && now_ms() < until) {
+		heard += take_notes(conn);
+		blink();
+	}
+	check_true(heard == 1);
+	sql("select hearth.answer_permission(id, 'allow-once') "
+	    "from hearth.permission_requests");
+	wait_turn(turn, "completed", LIMIT);
+	while (heard == 1 && now_ms() < until) {
+		heard += take_notes(conn);
+		blink();
+	}
+	check_true(heard == 2);
+	PQfinish(conn);
+}
+END_TEST
+
 START_TEST(nobody_can_fill_in_a_form_so_it_is_declined)
 {
 	int64_t turn;
@@ -206,6 +251,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc,
 	    rules_made_before_the_start_hold_from_the_first_turn);
 	tcase_add_test(tc, of_two_answers_at_once_the_first_wins);
+	tcase_add_test(tc, listeners_hear_of_questions_and_answers);
 	tcase_add_test(tc, nobody_can_fill_in_a_form_so_it_is_declined);
 }
 

@@ -88,10 +88,11 @@
  *           "[env NAME=value]" or "[env NAME unset]" · echo-blocks: "[blocks
  *           2]" · echo-block I: the text of block I (from 0)
  *  wire     raw LINE: as it stands, @S@ and @P@ are the session's and the
- *           prompt's id, @K@ what API_KEY in its environment is · raw-bytes HEX: without a line end · noise TEXT · glue
- *           TEXT: in front of the next line · crlf on|off · dribble on|off ·
- *           nolf: the next line lacks its LF · split TEXT: said with a pause
- *           inside every character beyond ASCII · bad-utf8: "a\xff\xc3b" · nul:
+ *           prompt's id, @K@ what API_KEY in its environment is ·
+ *           raw-bytes HEX: without a line end · noise TEXT · glue TEXT: in
+ *           front of the next line · crlf on|off · dribble on|off · nolf: the
+ *           next line lacks its LF · split TEXT: said with a pause inside every
+ *           character beyond ASCII · bad-utf8: "a\xff\xc3b" · nul:
  *           "a\u0000b" · surrogate: "a\ud83db" · deep N: nested that deep
  *  strays   foreign-response · error-no-id · error-null-id · batch ·
  *           unknown-notification · unknown-update · wrong-session TEXT

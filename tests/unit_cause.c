@@ -29,7 +29,7 @@ static const struct {
 	{ "env: 'node': No such file or directory", 127, "not installed" },
 	{ "sh: 1: gemini: not found", 127, "not installed" },
 	{ "Error: Cannot find module '/x/index.js'", 1, "not installed" },
-	{ "", 126, "not be run" },
+	{ "", 126, "not executable" },
 	{ "gemini requires Node >= 20", 1, "Node.js" },
 	/* login */
 	{ "Please LOG IN first", 1, "login" },

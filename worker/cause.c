@@ -15,8 +15,10 @@
 #define EXIT_NOT_RUNNABLE 126 /* of a shell, env, ssh … */
 #define EXIT_NOT_FOUND 127
 
-#define MISSING "is something that it needs not installed, or not on hearthd's PATH?"
-#define LOGIN "does it need a login? Run it once in a terminal as hearthd's user"
+#define MISSING "is something that it needs not installed, or not on " \
+	"hearthd's PATH?"
+#define LOGIN "does it need a login? Run it once in a terminal as " \
+	"hearthd's user"
 #define FLAG "is its ACP flag wrong for the installed version?"
 
 static const struct {
@@ -77,6 +79,6 @@ cause_find(const char *said, int exit_code, bool was_ready)
 	if (exit_code == EXIT_NOT_FOUND)
 		return MISSING;
 	if (exit_code == EXIT_NOT_RUNNABLE)
-		return "may something that it needs not be run?";
+		return "is something that it starts not executable?";
 	return exit_code == 0 ? FLAG : NULL;
 }

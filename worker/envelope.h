@@ -80,6 +80,8 @@ void envelope_error(struct buf *out, const char *id, int code,
  * helps (details, a string, a message). Caller frees.
  */
 char *envelope_error_text(const struct envelope *m);
+/* Takes such words, returns at most about 900 bytes of them. */
+char *envelope_error_cut(char *text);
 /* True for -32000, and for words in message or data that mean "log in". */
 bool envelope_is_auth_error(const struct envelope *m);
 /* True for words that mean so. */

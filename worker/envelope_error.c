@@ -77,14 +77,19 @@ envelope_error_text(const struct envelope *m)
 		buf_printf(&text, "error %d", m->error_code);
 	if (details && *details && !strstr(message, details))
 		buf_printf(&text, ": %s", details);
-	if (text.len > TEXT_MAX) {
-		size_t n = utf8_cut(text.data, TEXT_MAX);
-		char *cut = xasprintf("%.*s…", (int)n, text.data);
-
-		buf_free(&text);
-		return cut;
-	}
 	return buf_take(&text);
+}
+
+char *
+envelope_error_cut(char *text)
+{
+	char *cut;
+
+	if (strlen(text) <= TEXT_MAX)
+		return text;
+	cut = xasprintf("%.*s…", (int)utf8_cut(text, TEXT_MAX), text);
+	free(text);
+	return cut;
 }
 
 static bool

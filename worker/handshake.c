@@ -151,15 +151,22 @@ handshake_on_initialize(struct worker *w, const struct envelope *m)
 void
 handshake_on_timeout(struct worker *w)
 {
-	bool is_opening = w->state == WORKER_OPENING;
-	bool was_started = w->state != WORKER_STARTING;
-	char *cause = words_cause(w, -1, is_opening ?
-	    "does it wait for a login or for the network?" : was_started ?
-	    "a wrong flag for ACP, or does it wait for a login?" : NULL);
-	char *error = xasprintf("start_timeout (%s): %s%s%s",
-	    duration_text(w->start_timeout), was_started ? "no answer to " :
-	    "the process was not started", is_opening ? attach_method(w) :
-	    was_started ? "initialize" : "", cause);
+	const char *what = "no answer to ", *method = "initialize";
+	const char *guess = "a wrong flag for ACP, or does it wait for a "
+	    "login?";
+	char *cause, *error;
+
+	if (w->state == WORKER_STARTING) {
+		what = "the process was not started";
+		method = "";
+		guess = NULL;
+	} else if (w->state == WORKER_OPENING) {
+		method = attach_method(w);
+		guess = "does it wait for a login or for the network?";
+	}
+	cause = words_cause(w, -1, guess);
+	error = xasprintf("start_timeout (%s): %s%s%s",
+	    duration_text(w->start_timeout), what, method, cause);
 	worker_give_up(w, "start_timeout", "start_timeout", error, false);
 	free(error);
 	free(cause);

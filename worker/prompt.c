@@ -4,9 +4,9 @@
  *
  * A turn ends exactly once: by the answer, by the ladder (cancel, cancel
  * again with $/cancel_request, session/close where it is offered, stop), or
- * with the agent. Whatever is open when
- * it ends is settled first, and the worker is IDLE (or past it) before
- * AGENT_TURN_DONE is told, so that the next prompt can come from within.
+ * with the agent. Whatever is open when it ends is settled first, and the
+ * worker is IDLE (or past it) before AGENT_TURN_DONE is told, so that the next
+ * prompt can come from within.
  *
  * Next: ask.c, update.c.
  */
@@ -299,7 +299,8 @@ prompt_on_answer(struct worker *w, const struct envelope *m)
 	ev.done.output_tokens = usage.output_tokens;
 	if (m->error == NULL) {
 		ev.done.stop_reason = read_stop_reason(w, m->result);
-		if (is_refused_stranger(w, ev.done.stop_reason)) {
+		if (!cancelled &&
+		    is_refused_stranger(w, ev.done.stop_reason)) {
 			ev.done.error_code = "session_lost";
 			error = xstrdup("the agent refused the first prompt of "
 			    "the session that it reopened without a word: it "

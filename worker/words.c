@@ -71,7 +71,8 @@ words_stderr_tail(const struct worker *w, size_t max)
 char *
 words_said(const struct worker *w, const struct envelope *m)
 {
-	return secrets_hide(w->secrets, envelope_error_text(m));
+	return envelope_error_cut(secrets_hide(w->secrets,
+	    envelope_error_text(m)));
 }
 
 char *
