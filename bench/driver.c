@@ -14,6 +14,8 @@
  *   waiting NAME QUEUED TURNS    latency while QUEUED others wait, paused
  *   backlog NAME QUEUED TURNS    from each turn's end to the next one's end
  *   cold NAME TURNS              new chats of one session: a child each
+ *   files NAME TURNS FILES       turns that change FILES files of the project
+ *                                "files" each
  *   kill NAME CHATS              SIGKILL of a child, and the turn after it
  *   lag NAME CHATS WORDS         from a chunk to the news that it is stored
  *   bigline NAME CHATS BYTES WORDS  the same while one agent sends a huge line

@@ -92,21 +92,32 @@ backlog(struct driver *d, const char *name, long queued, long turns)
 	talk_do(d->pg, "select pg_sleep(0.2)");  /* the live one ends */
 }
 
+/* A turn in a chat that the target does not know of; its id. */
+static int64_t
+turn_in(struct driver *d, const char *chat, const char *words,
+    struct moments *m)
+{
+	const char *args[] = { chat, "load", words };
+	PGresult *res;
+	int64_t turn;
+
+	*m = (struct moments){ .called = now() };
+	res = talk_run(d->pg, "submit", 3, args);
+	m->submitted = now();
+	turn = atoll(PQgetvalue(res, 0, 0));
+	driver_wait(d, turn, m);
+	PQclear(res);
+	return turn;
+}
+
 static void
 cold_turn(struct driver *d, const char *session, struct moments *m)
 {
 	const char *values[] = { session };
 	PGresult *chat = talk_ask(d->pg, "select hearth.open_chat($1)", 1,
 	    values);
-	const char *args[] = { PQgetvalue(chat, 0, 0), "load",
-	    DRIVER_ONE_CHUNK };
-	PGresult *turn;
 
-	*m = (struct moments){ .called = now() };
-	turn = talk_run(d->pg, "submit", 3, args);
-	m->submitted = now();
-	driver_wait(d, atoll(PQgetvalue(turn, 0, 0)), m);
-	PQclear(turn);
+	turn_in(d, PQgetvalue(chat, 0, 0), DRIVER_ONE_CHUNK, m);
 	PQclear(chat);
 }
 
@@ -132,6 +143,55 @@ cold(struct driver *d, const char *name, long turns)
 	figure_latency(name, &end);
 	snprintf(full, sizeof full, "%s.to_running", name);
 	figure_latency(full, &running);
+}
+
+/* ---- what changed in a large project */
+
+static void
+check_changes(struct driver *d, int64_t turn, long files)
+{
+	char id[24];
+	const char *values[] = { id };
+	PGresult *res;
+
+	snprintf(id, sizeof id, "%lld", (long long)turn);
+	res = talk_ask(d->pg, "select count(*) from hearth.pending_changes"
+	    " where turn_id = $1 and status = 'pending'", 1, values);
+	if (atol(PQgetvalue(res, 0, 0)) != files)
+		die("turn %s changed %ld files, but %s are told", id, files,
+		    PQgetvalue(res, 0, 0));
+	PQclear(res);
+}
+
+static void
+files(struct driver *d, const char *name, long turns, long n)
+{
+	struct samples end = { 0 }, idle = { 0 };
+	struct moments m;
+	PGresult *chat;
+	int64_t last = 0;
+	char words[80], full[128];
+
+	d->target->open(d->pg, 0);
+	snprintf(words, sizeof words, DRIVER_ONE_CHUNK " tools=1 files=%ld", n);
+	chat = talk_ask(d->pg, "select hearth.open_chat("
+	    "hearth.open_session('files'))", 0, NULL);
+	turn_in(d, PQgetvalue(chat, 0, 0), DRIVER_ONE_CHUNK, &m);
+	snprintf(full, sizeof full, "%s.first_in_session", name);
+	figure(full, "us", (m.ended - m.submitted) * 1e6);
+	sleep(2); /* the index is written anew once its times can be trusted */
+	turn_in(d, PQgetvalue(chat, 0, 0), words, &m);
+	for (long i = 0; i < turns; i++) {
+		turn_in(d, PQgetvalue(chat, 0, 0), DRIVER_ONE_CHUNK, &m);
+		sample(&idle, m.ended - m.submitted);
+		last = turn_in(d, PQgetvalue(chat, 0, 0), words, &m);
+		sample(&end, m.ended - m.submitted);
+	}
+	check_changes(d, last, n);
+	PQclear(chat);
+	figure_latency(name, &end);
+	snprintf(full, sizeof full, "%s.none", name);
+	figure_latency(full, &idle);
 }
 
 /* ---- what a reader sees first */
@@ -321,6 +381,8 @@ driver_hearth(struct driver *d, const char *what, const char *name, long a,
 		backlog(d, name, a, b > 0 ? b : 100);
 	else if (strcmp(what, "cold") == 0)
 		cold(d, name, a);
+	else if (strcmp(what, "files") == 0)
+		files(d, name, a, b > 0 ? b : 3);
 	else if (strcmp(what, "first") == 0)
 		first(d, name, a);
 	else if (strcmp(what, "kill") == 0)

@@ -236,6 +236,21 @@ stream(const struct script *s)
 		put_tool(tools++);
 }
 
+/* What is not there is made, so that a missing folder is all that can fail. */
+static void
+change_file(long i)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%ld/0/0", i);
+	f = fopen(path, "a");
+	if (!f)
+		abort();
+	fprintf(f, "changed by %d\n", (int)getpid());
+	fclose(f);
+}
+
 static void
 run_prompt(const char *id, const char *params)
 {
@@ -252,6 +267,8 @@ run_prompt(const char *id, const char *params)
 	make_head(params ? member(params, "sessionId") : NULL);
 	if (s.wait > 0)
 		rest(s.wait);
+	for (long i = 0; i < s.files; i++)
+		change_file(i);
 	stream(&s);
 	answer(id, "{\"stopReason\":\"end_turn\"}");
 }

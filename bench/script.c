@@ -14,11 +14,11 @@ read_word(struct script *s, const char *word)
 {
 	static const char *const names[] = {
 		"chunks=", "size=", "thoughts=", "tools=", "escape=", "wait=",
-		"pace=", "stamp=",
+		"pace=", "stamp=", "files=",
 	};
 	long *values[] = {
 		&s->chunks, &s->size, &s->thoughts, &s->tools, &s->escape,
-		&s->wait, &s->pace, &s->stamp,
+		&s->wait, &s->pace, &s->stamp, &s->files,
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -11,6 +11,8 @@
  *               chunks (0)
  *   escape=K    every K-th chunk holds a line break and a quote (8; 0 never)
  *   wait=MS     before the first update (0)
+ *   files=N     lines appended to the files 0/0/0, 1/0/0 … below the folder
+ *               that it runs in, before the first update (0)
  *   pace=MS     from each chunk of the answer to the next, written at once
  *               (0: as fast as they are read)
  *   stamp=1     each chunk of the answer says when it was written; asks for
@@ -27,7 +29,8 @@
 enum { SCRIPT_SIZE_MAX = 64 << 20 };
 
 struct script {
-	long chunks, size, thoughts, tools, escape, wait, pace, stamp;
+	long chunks, size, thoughts, tools, escape, wait, files, pace,
+	    stamp;
 };
 
 /* Unknown words are passed over. */

@@ -120,6 +120,8 @@ struct claimed_turn {
 	const char *tenant;        /* the session's */
 	bool ends_child;           /* the agent's child ends with its turn */
 	bool is_ephemeral;         /* the session ends with its last turn */
+	const char *unread;        /* lines "turn agent": turns that a crash cut
+	                            * off, whose changes nobody has seen; NULL */
 };
 
 /* A warm worker of the session that is idle now. */
@@ -266,6 +268,7 @@ struct decision_row {
 	const char *text, *other_text;
 	int64_t turn;              /* what is left of it belongs to; 0 none */
 	const char *agent;         /* likewise; NULL: a person */
+	const char *other_turns;   /* likewise; "{7,9}" or NULL */
 	const char *chat;          /* where it is told, or NULL: nowhere */
 	int64_t chat_last_seq;
 };

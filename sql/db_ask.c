@@ -362,6 +362,7 @@ decision_of(const PGresult *res, int i)
 		.other_text = result_text(res, i, "other_text"),
 		.turn = result_int8(res, i, "turn"),
 		.agent = result_text(res, i, "agent"),
+		.other_turns = result_text(res, i, "other_turns"),
 		.chat = result_text(res, i, "chat"),
 		.chat_last_seq = result_int8(res, i, "chat_last_seq"),
 	};

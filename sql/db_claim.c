@@ -195,6 +195,7 @@ on_claimed(void *ctx, const PGresult *res, const struct sql_error *e)
 	}
 	fill_turn(a->details, 0, &t);
 	fill_details(a->details, &t);
+	t.unread = result_text(a->details, 0, "unread");
 	fill_lists(a->details, &t);
 	a->claimed(a->ctx, a->session, &t, a->more, NULL);
 	free_lists(&t);

@@ -309,6 +309,26 @@ end $$;
 comment on function hearth.rename_chat(uuid, text) is
 	'Gives a chat another title; NULL or blank: none. Commit soon: until then the chat''s events wait. 42704 unknown chat';
 
+create or replace function hearth.set_concurrent_turns(session uuid,
+	allowed boolean)
+returns void language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+begin
+	if allowed is null then
+		raise exception using errcode = '22023',
+			message = 'allowed is null',
+			hint = 'Give true or false.';
+	end if;
+	update sessions s set concurrent_turns = allowed where s.id = session;
+	if not found then
+		perform no_such('session', session::text,
+			'Create it with open_session().');
+	end if;
+end $$;
+comment on function hearth.set_concurrent_turns(uuid, boolean) is
+	'Lets turns of the session''s different chats run side by side in its worktree, or no more; holds from the next turn that starts. 42704 unknown session, 22023 NULL';
+
 -- Turns. submit() is the hot path: one look, one row, one pair of
 -- notifications; all else happens only when it is asked for.
 

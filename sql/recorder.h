@@ -208,6 +208,7 @@ struct change_row {
 	const char *path;
 	char operation;           /* as workspace/workspace.h has it */
 	const char *diff, *old_oid, *new_oid, *old_mode, *new_mode;
+	const char *other_turns;  /* that may have done it, too: "{7,9}"; NULL */
 };
 /*
  * A file is different now: supersedes the pending row of the same path, adds

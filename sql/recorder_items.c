@@ -747,6 +747,7 @@ record_change(struct chat_log *log, int64_t turn, const char *agent,
 	add(it, row->new_oid);
 	add(it, row->old_mode);
 	add(it, row->new_mode);
+	add(it, row->other_turns);
 	it->note_kind = NOTE_CHANGE;
 	it->note = xstrdup(row->path);
 	item_queue(log->r, it, true);

@@ -70,6 +70,7 @@ grant execute on function
 	hearth.open_chat(uuid, text, uuid),
 	hearth.rename_session(uuid, text),
 	hearth.rename_chat(uuid, text),
+	hearth.set_concurrent_turns(uuid, boolean),
 	hearth.submit(uuid, text, text, jsonb, text, text, text, text, text),
 	hearth.submit_once(text, text, text, jsonb, text, text, text, text),
 	hearth.follow_up(uuid, text, jsonb, text, text, text, text, text),

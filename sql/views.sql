@@ -253,17 +253,26 @@ comment on view hearth.warnings is
 create or replace view hearth.files_changed with (security_invoker) as
 select distinct on (c.session_id, c.file_path)
 		c.session_id, c.file_path, c.operation, c.status, c.agent,
-		hearth.brief(now() - c.created_at) as age
+		hearth.brief(now() - c.created_at) as age,
+		left((select string_agg(distinct t.agent, ', ')
+			from hearth.turns t where t.id = any(c.other_turns)), 16)
+			as or_agents
 	from hearth.pending_changes c
 	where c.status <> 'superseded'
 	order by c.session_id, c.file_path, c.id desc;
 comment on view hearth.files_changed is
-	'Per session and file the last change, who made it (agent NULL: a person) and what became of it';
+	'Per session and file the last change, who made it (agent NULL: a person; or_agents: or one of these, at work in the same time) and what became of it';
 
 create or replace view hearth.pending_review with (security_invoker) as
 select c.session_id, left(s.title, 20) as title, count(*) as files,
-		left(string_agg(distinct coalesce(c.agent, 'a person'), ', '), 20)
-			as changed_by,
+		left((select string_agg(distinct w.who, ', ')
+			from hearth.pending_changes x
+				cross join lateral (
+					select coalesce(x.agent, 'a person')
+					union all select t.agent from hearth.turns t
+						where t.id = any(x.other_turns)) w(who)
+			where x.session_id = c.session_id
+				and x.status = 'pending'), 20) as changed_by,
 		hearth.brief(now() - min(c.created_at)) as oldest
 	from hearth.pending_changes c
 		join hearth.sessions s on s.id = c.session_id

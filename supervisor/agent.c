@@ -74,11 +74,9 @@ spawned(struct place *p, const struct agent_event *ev)
 static void
 note_background(struct place *p)
 {
-	struct session *s = p->session;
-
-	if (p->turn || s->background_agent)
-		return;
-	s->background_agent = xstrdup(p->agent);
+	if (!p->turn || p->turn->state == TURN_STARTING)
+		whose_add(p->session, p->chat, p->chat->last_turn, p->agent,
+		    true);
 }
 
 static void

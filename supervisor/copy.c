@@ -5,8 +5,7 @@
  * the turn may have. One operation at a time; turns and tasks that want one
  * meanwhile are looked at again when it is over.
  *
- * Whose change: what is found before a turn is a person's, unless an agent was
- * still at work after its turn; what is found after it is its agent's.
+ * Whose the changes are that a tree shows is supervisor/whose.c's to say.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -97,24 +96,14 @@ copy_change_row(const struct file_change *change)
 
 void
 copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
-    const struct file_change *changes, size_t n)
+    const char *other_turns, const struct file_change *changes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct change_row row = copy_change_row(&changes[i]);
 
+		row.other_turns = other_turns;
 		record_change(chat->log, turn, agent, &row);
 	}
-}
-
-void
-copy_record_found(struct chat *chat, const struct file_change *changes,
-    size_t n)
-{
-	struct session *s = chat->session;
-
-	copy_record_changes(chat, 0, s->background_agent, changes, n);
-	free(s->background_agent);
-	s->background_agent = NULL;
 }
 
 /* ---- made */
@@ -152,7 +141,7 @@ on_made(void *ctx, const struct err *e)
 	}
 	record_copy(s, t, &code, &why);
 	/* a copy taken up again is not clean: what was done in it meanwhile is
-	 * a person's */
+	 * told with the next tree */
 	s->is_copy_made = !why;
 	if (t && why) {
 		turn_fail(t, code, why);
@@ -234,8 +223,9 @@ on_tree_before(void *ctx, const struct err *e,
 	} else {
 		t->is_tree_taken = true;
 		record_begin(s->sup->recorder);
-		copy_record_found(t->chat, changes, n);
+		whose_record(s, t->chat, NULL, changes, n);
 		record_end(s->sup->recorder);
+		whose_told(s, NULL);
 		turn_advance(t);
 	}
 	copy_wake(s);
@@ -254,6 +244,7 @@ copy_tree_before(struct turn *t)
 		return false;
 	if (working_copy_is_clean(s->copy)) {
 		t->is_tree_taken = true;
+		whose_told(s, NULL);
 		return true;
 	}
 	begin_work(t, COPY_TREE_BEFORE);
@@ -277,6 +268,8 @@ on_tree_after(void *ctx, const struct err *e,
 		    "after the turn; its changes are found before the next "
 		    "one: %s", e->text);
 	turn_finish(t, e ? NULL : changes, e ? 0 : n);
+	if (!e)
+		whose_told(s, t);
 	copy_wake(s);
 	session_tidy(s);
 }
@@ -289,6 +282,7 @@ copy_tree_after(struct turn *t)
 	if (!t->outcome.used_tool && s->copy_work == COPY_IDLE &&
 	    working_copy_is_clean(s->copy)) {
 		turn_finish(t, NULL, 0);
+		whose_told(s, t);
 		return;
 	}
 	if (s->copy_work != COPY_IDLE)

@@ -24,7 +24,7 @@
 /* One change, as it was when its time came. */
 struct item {
 	int64_t id, turn;
-	char *verb, *path, *agent;
+	char *verb, *path, *agent, *other_turns;
 	char *status;            /* NULL: it is no change yet */
 	bool is_noted;           /* its row has the decision */
 	struct chat *chat;       /* NULL: told nowhere */
@@ -48,6 +48,7 @@ free_items(struct decision *d)
 		free(d->items[i].path);
 		free(d->items[i].status);
 		free(d->items[i].agent);
+		free(d->items[i].other_turns);
 		free(d->items[i].code);
 		free(d->items[i].why);
 	}
@@ -143,7 +144,7 @@ record_left(struct decision *d, const struct file_decided *files)
 
 		if (it && it->chat)
 			copy_record_changes(it->chat, it->turn, it->agent,
-			    &files->left[i], 1);
+			    it->other_turns, &files->left[i], 1);
 	}
 }
 
@@ -177,9 +178,11 @@ finish(struct decision *d, const struct file_decided *files)
 	struct recorder *r = d->task.session->sup->recorder;
 
 	record_begin(r);
-	if (files && files->n_found && d->items[0].chat)
-		copy_record_found(d->items[0].chat, files->found,
-		    files->n_found);
+	if (files && files->n_found && d->items[0].chat) {
+		whose_record(d->task.session, d->items[0].chat, NULL,
+		    files->found, files->n_found);
+		whose_told(d->task.session, NULL);
+	}
 	for (size_t i = 0; i < d->n; i++)
 		if (d->items[i].is_noted)
 			record_outcome(d, &d->items[i], files);
@@ -242,6 +245,7 @@ item_of(struct session *s, const struct decision_row *row)
 		.path = xstrdup(row->path),
 		.status = xstrdup(row->status),
 		.agent = xstrdup(row->agent),
+		.other_turns = xstrdup(row->other_turns),
 		.is_noted = row->status && row->is_fit,
 		.chat = row->chat ? session_chat(s, row->chat,
 		    row->chat_last_seq) : NULL,

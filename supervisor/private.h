@@ -89,8 +89,9 @@ struct session {
 	bool is_copy_made;
 	enum copy_work copy_work;
 	struct turn *copy_turn;     /* the turn that it is done for; NULL: none */
-	char *background_agent;     /* updates flowed outside of any turn since
-	                             * the last tree: whose; NULL */
+	struct list suspects;       /* who may have changed files since the
+	                             * last tree: supervisor/whose.c */
+	bool is_recalled;           /* those of an earlier life are in it */
 	bool wants_claim;           /* there may be a turn to claim */
 	int64_t hinted;             /* … this one, as far as is known, of a warm
 	                             * seat; 0: who knows which */
@@ -289,13 +290,11 @@ bool copy_tree_before(struct turn *t);
 /* Takes the tree if the turn may have changed something; then turn_finish().
  */
 void copy_tree_after(struct turn *t);
-/* turn 0: nobody's turn; agent NULL: a person did it. */
 struct change_row copy_change_row(const struct file_change *change);
+/* turn 0: nobody's turn; agent NULL: a person did it; other_turns: "{7,9}",
+ * whose it may be, too, or NULL. */
 void copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
-    const struct file_change *changes, size_t n);
-/* What was found in it before anybody's work began. */
-void copy_record_found(struct chat *chat, const struct file_change *changes,
-    size_t n);
+    const char *other_turns, const struct file_change *changes, size_t n);
 
 /* supervisor/setup.c: the setup command in a new working copy */
 /*
@@ -334,6 +333,31 @@ void task_drop_all(struct session *s, const char *code, const char *why);
 /* supervisor/decide.c */
 /* accept_change and the like, queue_create and the like. */
 void decide_take(struct supervisor *sup, const struct command *c);
+
+/* supervisor/whose.c: whose a change is that the next tree shows */
+struct suspect {
+	struct list in_session;
+	struct chat *chat;          /* whose log has its changes; NULL: of an
+	                             * earlier life, the finder's has them */
+	int64_t turn;
+	char *agent;
+	bool is_late;               /* after that turn: what it does is no
+	                             * turn's */
+};
+/* Its agent is at work from now on; once for each turn is enough. */
+void whose_add(struct session *s, struct chat *chat, int64_t turn,
+    const char *agent, bool is_late);
+/* The turns that a crash cut off, as struct claimed_turn has them. */
+void whose_recall(struct session *s, const char *unread);
+/* What a tree shows, in the name of ending (the turn whose end found it, or
+ * NULL), else of who came first. finder: the chat that the tree was taken for,
+ * which has what nobody did but a person. */
+void whose_record(struct session *s, struct chat *finder,
+    const struct turn *ending, const struct file_change *changes, size_t n);
+/* A tree has told what they did; who is still at work stays, but for ending
+ * (NULL: none). */
+void whose_told(struct session *s, const struct turn *ending);
+void whose_forget(struct session *s);
 
 /* supervisor/retire.c: the end of ephemeral sessions */
 /* Looks for those whose turns have all ended. */

@@ -47,6 +47,7 @@ session_get(struct supervisor *sup, const char *id)
 	list_init(&s->wishes);
 	list_init(&s->warmings);
 	list_init(&s->late_cancels);
+	list_init(&s->suspects);
 	list_init(&s->tasks);
 	s->log = chat_log_open(sup->recorder, id, id, 0);
 	map_set(&sup->sessions, id, s);
@@ -325,12 +326,12 @@ session_free(struct session *s)
 	LIST_EACH(pos, tmp, &s->turns)
 		turn_forget(LIST_ITEM(pos, struct turn, in_session));
 	warm_forget_all(s);
+	whose_forget(s);
 	LIST_EACH(pos, tmp, &s->chats)
 		free_chat(LIST_ITEM(pos, struct chat, in_session));
 	wishes_free(s);
 	chat_log_close(&s->log);
 	working_copy_free(&s->copy);
-	free(s->background_agent);
 	late_cancels_drop(s);
 	forget_hint(s);
 	free(s->id);

@@ -101,6 +101,7 @@ static void
 deliver(struct turn *t, struct seat *seat)
 {
 	set_state(t, TURN_RUNNING);
+	whose_add(t->session, t->chat, t->id, t->agent, false);
 	record_turn_started(t->chat->log, t->id, t->agent,
 	    &(struct turn_start){
 		.prompt = t->prompt,
@@ -117,13 +118,16 @@ turn_begin(struct session *s, const struct claimed_turn *c)
 	struct turn *t = new_turn(s, c);
 	struct seat *seat = seat_of(t);
 
-	if (c->project_path)
+	if (c->project_path) {
 		copy_prepare(s, c);
+		whose_recall(s, c->unread);
+	}
 	/* clean still, as when it was asked for */
 	if (c->is_running && seat && seat_is_ready(seat) &&
 	    seat_execution(seat) == c->execution_id &&
 	    !seat_lost_reason(seat) && copy_is_clean(s)) {
 		t->is_tree_taken = true;
+		whose_told(s, NULL);
 		if (turn_is_configured(t, seat))
 			deliver(t, seat);
 		return;
@@ -543,7 +547,7 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 	else if (seat && has_code(t, "session_lost"))
 		seat_stop(seat, "it does not know its session any more");
 	record_begin(r);
-	copy_record_changes(t->chat, t->id, t->agent, changes, n);
+	whose_record(t->session, t->chat, t, changes, n);
 	record_turn_end(t->chat->log, t->id, t->agent, &end);
 	record_end(r);
 	t->chat->last_turn = t->id;

@@ -1026,7 +1026,7 @@ START_TEST(the_daemons_own_rights_are_enough)
 	record_permission_end(log, got.t.turn, "fake", 7, 1, "answered", "y",
 	    "ann");
 	record_change(log, got.t.turn, "fake", &(struct change_row){ "a",
-	    'c', "@@", NULL, "1", NULL, "100644" });
+	    'c', "@@", NULL, "1", NULL, "100644", NULL });
 	record_agent_session(log, "fake", &(struct agent_session_row){
 	    .status = "idle" });
 	record_agent_update(log, "fake", "mode", "{\"modeId\":\"x\"}");

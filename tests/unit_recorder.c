@@ -174,7 +174,7 @@ START_TEST(rows_of_every_kind_are_stored)
 	    .kind = "read", .status = "completed", .is_final = true,
 	    .raw_output = "{\"ok\":true}", .locations = "[]" };
 	struct change_row change = { "a.c", 'e', "@@", "11", "22", "100644",
-	    "100644" };
+	    "100644", "{7,9}" };
 	struct agent_session_row row = { .status = "idle", .pid = 99,
 	    .agent_session_id = "s-1", .crash_count = -1, .backoff_ms = -1,
 	    .offers = "{\"modes\":{\"currentModeId\":\"ask\"}}" };
@@ -231,9 +231,9 @@ START_TEST(rows_of_every_kind_are_stored)
 	ck_assert_str_eq(pg_value(pg, "select path || branch from "
 	    "hearth.worktrees"), "/whearth/1");
 	ck_assert_str_eq(pg_value(pg, "select string_agg(file_path || ' ' || "
-	    "status || ' ' || coalesce(agent, '-'), ', ' order by id) from "
-	    "hearth.pending_changes"), "a.c superseded fake, a.c pending fake,"
-	    " b.c superseded -");
+	    "status || ' ' || coalesce(agent, '-') || ' ' || other_turns::text"
+	    ", ', ' order by id) from hearth.pending_changes"), "a.c superseded"
+	    " fake {7,9}, a.c pending fake {7,9}, b.c superseded - {7,9}");
 	ck_assert_str_eq(pg_value(pg, "select string_agg(kind, ' ' order by "
 	    "seq) from hearth.events"), "turn_started permission "
 	    "permission_answer change change change change change");
@@ -485,7 +485,7 @@ START_TEST(readers_are_told_what_is_visible)
 	record_turn_status(chat, turn, "waiting_permission");
 	record_permission(chat, turn, "fake", 7, 1, "t1", "{}", "[]");
 	record_change(chat, turn, "fake", &(struct change_row){ "a.c", 'c',
-	    "@@", NULL, "22", NULL, "100644" });
+	    "@@", NULL, "22", NULL, "100644", NULL });
 	record_command(rec, 5, "failed", "x", "y");
 	snprintf(want, sizeof want, "hearth_events {\"chat\":\"%s\",\"seq\":5}",
 	    chat_id(1));
@@ -582,7 +582,7 @@ START_TEST(an_uncertain_flush_that_was_stored_is_not_stored_twice)
 	/* It commits, but the answer never comes: we do not read it. */
 	say(turn, "once");
 	record_change(chat, turn, "fake", &(struct change_row){ "a.c", 'c',
-	    "@@", NULL, "22", NULL, "100644" });
+	    "@@", NULL, "22", NULL, "100644", NULL });
 	record_permission(chat, turn, "fake", 7, 1, "t1", "{}", "[]");
 	record_turn_end(chat, turn, "fake", &completed);
 	flush_send(rec);
@@ -777,7 +777,7 @@ START_TEST(what_belongs_to_a_deleted_chat_goes_and_the_rest_stays)
 	record_agent_session(gone, "fake", &(struct agent_session_row){
 	    .status = "idle" });
 	record_change(gone, 1, "fake", &(struct change_row){ "a.c", 'c',
-	    "@@", NULL, "22", NULL, "100644" });
+	    "@@", NULL, "22", NULL, "100644", NULL });
 	say(1, "stays");
 	flush();
 	ck_assert_str_eq(pg_value(pg, "select payload ->> 'text' from "

@@ -26,6 +26,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/child.h"
+#include "workspace/name.h"
 #include "workspace/place.h"
 #include "workspace/record.h"
 #include "workspace/workspace.h"
@@ -320,6 +321,38 @@ START_TEST(record_is_read_as_it_was_written)
 }
 END_TEST
 
+static const struct {
+	const char *name, *shown;
+} names[] = {
+	{ "a", "a" },
+	{ "a\"b\\c", "a\"b\\c" },
+	{ "with\nline", "with\nline" },
+	{ "caf\303\251", "caf\303\251" },
+	{ "caf\351", "\"caf\\351\"" },
+	{ "\351\303\251\"\\x", "\"\\351\303\251\\\"\\\\x\"" },
+	{ "\"quoted\"", "\"\\\"quoted\\\"\"" },
+	{ NULL, "\"" }, { NULL, "\"\"" }, { NULL, "\"a" }, { NULL, "\"a\"b" },
+	{ NULL, "\"a\\\"" }, { NULL, "\"\\351" }, { NULL, "\"\\000\"" },
+	{ NULL, "\"\\451\"" }, { NULL, "\"\\39a\"" }, { NULL, "\"\\n\"" },
+	{ NULL, "\"plain\"" }, { NULL, "\"\\141\\351\"" },
+};
+
+START_TEST(name_is_shown_as_text_that_leads_back_to_it)
+{
+	char *shown = names[_i].name ? name_show(names[_i].name) : NULL;
+	char *name = name_read(names[_i].shown);
+
+	if (shown) {
+		ck_assert_str_eq(shown, names[_i].shown);
+		ck_assert_str_eq(name, names[_i].name);
+	} else {
+		ck_assert_ptr_null(name);
+	}
+	free(shown);
+	free(name);
+}
+END_TEST
+
 START_TEST(git_project_gets_a_worktree_on_a_branch_of_its_own)
 {
 	make_project();
@@ -420,6 +453,25 @@ START_TEST(committing_in_the_worktree_is_no_change)
 END_TEST
 
 static void
+take_up_again(const char *project)
+{
+	char *path = xstrdup(working_copy_path(wc));
+	char *base = xstrdup(working_copy_base(wc));
+	struct working_copy_spec spec = { .session = SESSION, .project_id = 7,
+		.project_path = at(project), .path = path,
+		.base_commit = base };
+
+	working_copy_free(&wc);
+	wc = working_copy_new(ws, &spec);
+	make_of(wc);
+	ck_assert_str_eq(reason, "");
+	ck_assert_str_eq(working_copy_path(wc), path);
+	ck_assert_str_eq(working_copy_base(wc), base);
+	free(path);
+	free(base);
+}
+
+static void
 check_folder_copy(void)
 {
 	char base[128];
@@ -458,6 +510,22 @@ START_TEST(repository_without_a_commit_is_copied)
 {
 	sh(PLAIN " && git init -q && git add a");
 	check_folder_copy();
+}
+END_TEST
+
+START_TEST(folder_that_becomes_a_repository_stays_a_copy)
+{
+	sh(PLAIN " && git init -q -b main");
+	make("p");
+	sh("cd p && git add -A && " GIT "commit -q -m first && echo 1 >../w/a");
+	take_up_again("p");
+	take();
+	expect("a", 'e', "+1");
+	sh("rm -r \"$(readlink w)\"");
+	take_up_again("p");
+	ck_assert_ptr_null(working_copy_branch(wc));
+	sh("cat w/a && test ! -e w/.git && test -z \"$(git -C p branch --list "
+	    "'hearth/*')\"");
 }
 END_TEST
 
@@ -563,25 +631,6 @@ START_TEST(copy_killed_while_it_is_made_can_be_made_again)
 }
 END_TEST
 
-static void
-take_up_again(const char *project)
-{
-	char *path = xstrdup(working_copy_path(wc));
-	char *base = xstrdup(working_copy_base(wc));
-	struct working_copy_spec spec = { .session = SESSION, .project_id = 7,
-		.project_path = at(project), .path = path,
-		.base_commit = base };
-
-	working_copy_free(&wc);
-	wc = working_copy_new(ws, &spec);
-	make_of(wc);
-	ck_assert_str_eq(reason, "");
-	ck_assert_str_eq(working_copy_path(wc), path);
-	ck_assert_str_eq(working_copy_base(wc), base);
-	free(path);
-	free(base);
-}
-
 START_TEST(copy_taken_up_again_tells_what_was_missed)
 {
 	make_project();
@@ -673,12 +722,22 @@ static const struct {
 } error_cases[] = {
 	{ "true", "nowhere", NULL, "there is no such folder" },
 	{ "echo >file", "file", NULL, "it is not a folder" },
-	{ "git init -q --bare p", "p", NULL, "bare and has no commit" },
-	{ "true", "p", "nobranch", "it has no branch \"nobranch\"" },
+	{ "git init -q --bare p", "p", NULL, "set projects.default_branch" },
+	{ "git clone -q --bare p p.git; git -C p.git symbolic-ref HEAD "
+	    "refs/heads/none", "p.git", NULL, "set projects.default_branch" },
+	{ "true", "p", "nobranch", "it has no branch \"nobranch\": correct" },
 	{ "true", "p", "--all", "it has no branch" },
 	{ "git -C p branch hearth", "p", NULL, "hearth" },
-	{ "echo broken >p/.git/HEAD", "p", NULL, NULL },
+	{ "echo broken >p/.git/HEAD", "p", NULL, "repair it, or move the .git" },
+	{ "rm -r p/.git && mkdir p/.git", "p", NULL, "move the .git away" },
+	{ "mv p/.git gone && echo gitdir: ../lost >p/.git", "p", NULL,
+	    "move the .git away" },
+	{ "rm -r p/.git/objects/??", "p", NULL, "git fsck" },
+	{ "rm -r p/.git/refs", "p", NULL, "move the .git" },
 	{ "echo '[' >p/.git/config", "p", NULL, "bad config" },
+	{ "git -C p config core.repositoryformatversion 1 && "
+	    "git -C p config extensions.novelty 1", "p", NULL, "novelty" },
+	{ "mkdir 'x\ny'", "x\ny", NULL, "rename the folder" },
 	{ "ln -s loop loop", "loop", NULL, "symbolic links" },
 	{ "mkdir state/in; :", "", NULL, "state_dir lies in it" },
 	{ "chmod 500 state; mkdir state/worktrees && rmdir state/worktrees && "
@@ -687,16 +746,11 @@ static const struct {
 
 START_TEST(what_is_wrong_with_a_project_is_said_in_words)
 {
-	if (strstr(error_cases[_i].before, "--bare") == NULL)
+	if (strstr(error_cases[_i].before, "init -q --bare") == NULL)
 		make_project();
 	sh("%s", error_cases[_i].before);
 	wc = new_copy(SESSION, error_cases[_i].project, error_cases[_i].branch);
 	make_of(wc);
-	if (!error_cases[_i].words) {
-		/* No repository to git any more, so it is a folder. */
-		ck_assert_str_eq(reason, "");
-		return;
-	}
 	ck_assert_msg(*reason, "it worked");
 	ck_assert_msg(strstr(reason, error_cases[_i].words) != NULL, "%s",
 	    reason);
@@ -750,7 +804,11 @@ plant_config(const char *repository)
 	    at("hooks"), trap);
 	sh("cd '%s' && d=$(git rev-parse --absolute-git-dir) &&"
 	    "cp '%s'/hooks/* $d/hooks/ && echo '[core] fsmonitor = %s' "
-	    ">$d/more && git config include.path $d/more && mkdir -p $d/info "
+	    ">$d/more && git config include.path $d/more && "
+	    "git config includeIf.gitdir:/.path $d/more && "
+	    "git config includeIf.onbranch:**.path $d/more && "
+	    "git config extensions.worktreeConfig true && "
+	    "cp $d/more $d/config.worktree && mkdir -p $d/info "
 	    "&& echo '* filter=evil diff=evil' >$d/info/attributes",
 	    repository, here, trap);
 }
@@ -837,6 +895,9 @@ START_TEST(nothing_planted_in_the_worktree_is_run)
 	    "git add n && " GIT "commit -q -m n");
 	sh("cd w/ && echo '* filter=evil diff=evil' >.gitattributes");
 	plant_config("w/nested");
+	sh("git init -q side && mkdir w/linked && echo l >w/linked/l && "
+	    "echo gitdir: '%s' >w/linked/.git", at("side/.git"));
+	plant_config("side");
 	sh("rm w/.git && git init -q evil && echo gitdir: '%s' >w/.git",
 	    at("evil/.git"));
 	plant_config("evil");
@@ -848,6 +909,7 @@ START_TEST(nothing_planted_in_the_worktree_is_run)
 	expect("a", 'e', "+1");
 	ck_assert_ptr_null(change_of("nested/n"));
 	ck_assert_ptr_null(change_of("nested"));
+	ck_assert_ptr_null(change_of("linked/l"));
 	take_up_again("p");
 	expect_nothing_sprung("take up");
 	sh("rm w/.git && mkdir w/.git && cp -r evil/.git/. w/.git/");
@@ -859,6 +921,127 @@ START_TEST(nothing_planted_in_the_worktree_is_run)
 	working_copy_remove(wc, on_made, NULL);
 	wait_done();
 	expect_nothing_sprung("remove");
+}
+END_TEST
+
+/* What a git would take from the environment, were it handed on. */
+static void
+plant_environment(void)
+{
+	static const char *const commands[] = { "GIT_EXTERNAL_DIFF",
+		"GIT_SSH", "GIT_SSH_COMMAND", "GIT_PAGER", "PAGER",
+		"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_ASKPASS",
+		"SSH_ASKPASS", "GIT_PROXY_COMMAND" };
+	static const char *const places[] = { "GIT_DIR", "GIT_WORK_TREE",
+		"GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+		"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_INDEX_FILE",
+		"GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_NAMESPACE",
+		"GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_PREFIX" };
+
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		setenv(commands[i], at("trap"), 1);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		setenv(places[i], at("elsewhere"), 1);
+	setenv("GIT_CONFIG_COUNT", "1", 1);
+	setenv("GIT_CONFIG_KEY_0", "core.fsmonitor", 1);
+	setenv("GIT_CONFIG_VALUE_0", at("trap"), 1);
+	setenv("GIT_CONFIG_GLOBAL", at("home/.gitconfig"), 1);
+	setenv("GIT_CONFIG_SYSTEM", at("home/.gitconfig"), 1);
+	unsetenv("GIT_CONFIG_NOSYSTEM");
+	setenv("HOME", at("home"), 1);
+	setenv("XDG_CONFIG_HOME", at("home"), 1);
+	setenv("GIT_TRACE", at("sprung"), 1);
+	setenv("GIT_TRACE2_EVENT", at("sprung"), 1);
+}
+
+/* Each test has a process of its own, and so its own environment. */
+START_TEST(nothing_planted_in_the_environment_is_heeded)
+{
+	make_project();
+	make_trap();
+	sh("mkdir elsewhere home home/git && printf '[core]\nfsmonitor = %s\n"
+	    "hooksPath = %s\nexcludesFile = %s/all\n[filter \"evil\"]\n"
+	    "clean = %s\n' >home/.gitconfig && cp home/.gitconfig "
+	    "home/git/config && echo '*' | tee all home/git/ignore && "
+	    "echo '* filter=evil' >home/git/attributes", at("trap"),
+	    at("hooks"), here, at("trap"));
+	plant_environment();
+	expect_trap_works("env -u GIT_DIR git -C p status");
+	wc = new_copy(SESSION, "p", NULL);
+	make_of(wc);
+	ck_assert_str_eq(reason, "");
+	sh("ln -s '%s' w && echo 1 >>w/a && echo n >w/n",
+	    working_copy_path(wc));
+	take();
+	ck_assert_uint_eq(n_changes, 2);
+	expect("a", 'e', "+1");
+	expect("n", 'c', "+n");
+	expect_nothing_sprung("with an environment");
+	sh("test -z \"$(ls elsewhere)\"");
+}
+END_TEST
+
+START_TEST(planted_alternates_lead_nowhere)
+{
+	static const char *const alternates[] = { "/nonexistent/objects\n",
+		"../objects\n", "# a remark\n\n\"unclosed\n",
+		"/proc/self/root\n/dev\n" };
+
+	make_project();
+	make_trap();
+	make("p");
+	for (size_t i = 0; i < sizeof alternates / sizeof *alternates; i++) {
+		write_file("p/.git/objects/info/alternates", alternates[i]);
+		sh("echo %zu >>w/a", i);
+		take();
+		expect("a", 'e', "+0");
+	}
+	/* one with a repository around it that has traps */
+	sh("git init -q evil");
+	plant_config("evil");
+	sh("echo '%s' >p/.git/objects/info/alternates", at("evil/.git/objects"));
+	sh("rm -f sprung && echo more >>w/a");
+	take();
+	expect("a", 'e', "+more");
+	take_up_again("p");
+	expect_nothing_sprung("alternates");
+}
+END_TEST
+
+static const struct {
+	const char *plant, *mend;
+	bool in_project;
+} pipes[] = {
+	{ "mkfifo w/dir/.gitignore", "rm w/dir/.gitignore", false },
+	{ "mv p/.git/config c && mkfifo p/.git/config",
+	    "mv c p/.git/config", true },
+};
+
+START_TEST(git_that_waits_for_a_planted_pipe_is_ended)
+{
+	make_project();
+	if (!pipes[_i].in_project)
+		make("p");
+	sh("%s", pipes[_i].plant);
+	is_done = false;
+	if (pipes[_i].in_project) {
+		wc = new_copy(SESSION, "p", NULL);
+		working_copy_make(wc, on_made, NULL);
+	} else {
+		sh("echo 1 >>w/a");
+		working_copy_snapshot(wc, on_taken, NULL);
+	}
+	wait_done();
+	ck_assert_msg(strstr(reason, "Remove it") != NULL, "%s", reason);
+	/* nothing is lost by it */
+	sh("%s", pipes[_i].mend);
+	if (pipes[_i].in_project) {
+		make_of(wc);
+		ck_assert_str_eq(reason, "");
+	} else {
+		take();
+		expect("a", 'e', "+1");
+	}
 }
 END_TEST
 
@@ -894,6 +1077,7 @@ START_TEST(odd_names_and_kinds_of_files_do_no_harm)
 	    "echo more >>dir2/c &&"
 	    "printf x >'with\nline' && printf x >':(top)*' &&"
 	    "printf x >' leading' && printf x >\"$(printf 'bad\\377name')\" &&"
+	    "printf x >\"$(printf 'bad\\376name')\" &&"
 	    "printf x >-dash && printf x >'quo\"te'");
 	take();
 	expect("a", 'd', "-one");
@@ -908,7 +1092,8 @@ START_TEST(odd_names_and_kinds_of_files_do_no_harm)
 	expect(" leading", 'c', "+x");
 	expect("-dash", 'c', "+x");
 	expect("quo\"te", 'c', "+x");
-	expect("bad\xef\xbf\xbdname", 'c', "+x");
+	expect("\"bad\\377name\"", 'c', "+x");
+	expect("\"bad\\376name\"", 'c', "+x");
 	ck_assert_ptr_null(change_of("pipe"));
 	take();
 	ck_assert_uint_eq(n_changes, 0);
@@ -963,8 +1148,8 @@ START_TEST(binary_and_long_files_are_told_by_their_size)
 	take();
 	ck_assert_uint_eq(n_changes, 4);
 	ck_assert_str_eq(change_of("bin")->diff, "Binary file, 3 bytes\n");
-	ck_assert_ptr_nonnull(strstr(change_of("long")->diff,
-	    "File of 3000000 bytes"));
+	ck_assert_str_eq(change_of("long")->diff,
+	    "Long file, difference not shown, 3000000 bytes\n");
 	ck_assert_ptr_nonnull(strstr(change_of("huge")->diff,
 	    "20000000 bytes"));
 	expect("late", 'c', "a\xef\xbf\xbd" "b\n+\xef\xbf\xbd\n");
@@ -972,6 +1157,24 @@ START_TEST(binary_and_long_files_are_told_by_their_size)
 	take();
 	expect("bin", '=', "");
 	expect("b", 'e', "+b");
+	/* against a base that has such files */
+	working_copy_free(&wc);
+	sh("cd p && printf 'a\\0b' >bin && cp bin gone && chmod +x bin && "
+	    "git add -A && " GIT "commit -q -m 2");
+	wc = new_copy(OTHER_SESSION, "p", NULL);
+	make_of(wc);
+	ck_assert_str_eq(reason, "");
+	sh("cd '%s' && printf 'a\\0bcdef' >bin && rm gone && chmod -x bin && "
+	    "rm tool && ln -s \"$(printf 'caf\\351')\" tool",
+	    working_copy_path(wc));
+	take();
+	ck_assert_uint_eq(n_changes, 3);
+	ck_assert_str_eq(change_of("bin")->diff,
+	    "Binary file, 7 bytes, was 3\n");
+	ck_assert_str_eq(change_of("bin")->old_mode, "100755");
+	ck_assert_str_eq(change_of("bin")->new_mode, "100644");
+	expect("gone", 'd', "Binary file, 3 bytes\n");
+	expect("tool", 'e', "+caf\xef\xbf\xbd\n\\ No newline");
 }
 END_TEST
 
@@ -1172,42 +1375,75 @@ START_TEST(root_may_use_anybodys_project)
 }
 END_TEST
 
-START_TEST(strangers_project_is_refused_in_words)
+/* Runs the helper as another user on project p; its words are in "words". */
+static int
+create_as_alien(void)
 {
 	char *helper = child_helper_path("hearth-worktree");
 
+	/* where it lies the other user may not be let in */
 	ck_assert_ptr_nonnull(helper);
-	if (geteuid() != 0 || sh_status("%s test -x '%s'", alien, helper)) {
-		free(helper);
+	sh("cp '%s' helper && chmod 755 helper && mkdir theirs && "
+	    "chown 65534:65534 theirs", helper);
+	free(helper);
+	return sh_status("%s ./helper create --state '%s' --session " SESSION
+	    " --project-id 1 --project '%s' >out 2>words", alien, at("theirs"),
+	    at("p"));
+}
+
+START_TEST(strangers_project_is_refused_in_words)
+{
+	if (geteuid() != 0)
 		return; /* it takes two users */
-	}
 	make_project();
-	sh("mkdir theirs && chown 65534:65534 theirs");
-	ck_assert_int_ne(sh_status("%s '%s' create --state '%s' --session "
-	    SESSION " --project-id 1 --project '%s' 2>words", alien, helper,
-	    at("theirs"), at("p")), 0);
+	ck_assert_int_ne(create_as_alien(), 0);
 	sh("grep 'belongs to another user' words");
 	ck_assert(!exists("theirs/worktrees/" SESSION));
-	free(helper);
 }
 END_TEST
 
 START_TEST(ordinary_user_can_do_all_of_it)
 {
-	char *helper = child_helper_path("hearth-worktree");
-
-	ck_assert_ptr_nonnull(helper);
-	if (geteuid() != 0 || sh_status("%s test -x '%s'", alien, helper)) {
-		free(helper);
+	if (geteuid() != 0)
 		return; /* the other tests have shown it */
-	}
 	make_project();
-	sh("mkdir theirs && chown -R 65534:65534 theirs p");
-	sh("%s '%s' create --state '%s' --session " SESSION " --project-id 1 "
-	    "--project '%s' >out", alien, helper, at("theirs"), at("p"));
+	sh("chown -R 65534:65534 p");
+	ck_assert_int_eq(create_as_alien(), 0);
 	sh("grep -q hearth/4c1e2f3a out && test -f theirs/worktrees/"
 	    SESSION "/a");
-	free(helper);
+}
+END_TEST
+
+static const struct {
+	const char *take_away, *words;
+} rights[] = {
+	{ "chmod -R a-w p", "make it writable for hearthd's user" },
+	{ "chmod a-w p/.git", "cannot write in .*/p/.git (Permission denied)" },
+	{ "mkdir p/.git/worktrees && chmod 500 p/.git/worktrees && "
+	    "chown 0 p/.git/worktrees", "cannot write in .*/worktrees (" },
+	{ "chmod a-w p/.git/refs/heads", "cannot write in .*/refs/heads (" },
+	{ "chmod 0 p/.git", "may not read its .git" },
+	{ "chmod 0 p", "may not read it: give it the right to" },
+	{ "rm -r p/.git && mkfifo p/f && chmod 0 p/dir p/b && chmod a-w p",
+	    NULL }, /* a plain folder: what can be read is copied */
+};
+
+START_TEST(what_may_not_be_read_or_written_is_said_in_words)
+{
+	if (geteuid() != 0)
+		return; /* the other user owns what it may not do */
+	make_project();
+	sh("chown -R 65534:65534 p && %s", rights[_i].take_away);
+	if (rights[_i].words) {
+		ck_assert_int_ne(create_as_alien(), 0);
+		sh("grep \"%s\" words && test $(wc -l <words) = 1",
+		    rights[_i].words);
+		ck_assert(!exists("theirs/worktrees/" SESSION));
+	} else {
+		ck_assert_int_eq(create_as_alien(), 0);
+		sh("cd theirs/worktrees/" SESSION " && test -f a && "
+		    "test ! -e b && test ! -e dir && test ! -e f");
+	}
 }
 END_TEST
 
@@ -1218,6 +1454,8 @@ add_tests(TCase *t)
 	    record_is_read_only_when_it_is_whole_and_well_formed, 0,
 	    sizeof record_cases / sizeof *record_cases);
 	tcase_add_test(t, record_is_read_as_it_was_written);
+	tcase_add_loop_test(t, name_is_shown_as_text_that_leads_back_to_it, 0,
+	    sizeof names / sizeof *names);
 	tcase_add_test(t, git_project_gets_a_worktree_on_a_branch_of_its_own);
 	tcase_add_test(t, default_branch_is_where_the_copy_begins);
 	tcase_add_test(t, changes_are_told_against_the_base);
@@ -1225,6 +1463,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, committing_in_the_worktree_is_no_change);
 	tcase_add_test(t, plain_folder_is_copied);
 	tcase_add_test(t, repository_without_a_commit_is_copied);
+	tcase_add_test(t, folder_that_becomes_a_repository_stays_a_copy);
 	tcase_add_test(t, folder_within_another_repository_is_copied_by_itself);
 	tcase_add_test(t, bare_repository_works);
 	tcase_add_test(t, project_that_is_a_worktree_itself_works);
@@ -1249,6 +1488,10 @@ add_more_tests(TCase *t)
 	tcase_add_loop_test(t,
 	    missing_objects_of_a_partial_clone_are_not_fetched, 0, 2);
 	tcase_add_test(t, nothing_planted_in_the_worktree_is_run);
+	tcase_add_test(t, nothing_planted_in_the_environment_is_heeded);
+	tcase_add_test(t, planted_alternates_lead_nowhere);
+	tcase_add_loop_test(t, git_that_waits_for_a_planted_pipe_is_ended, 0,
+	    sizeof pipes / sizeof *pipes);
 	tcase_add_test(t, submodule_with_planted_configuration_is_left_alone);
 	tcase_add_test(t, odd_names_and_kinds_of_files_do_no_harm);
 	tcase_add_test(t, unreadable_file_is_left_as_it_was);
@@ -1267,6 +1510,8 @@ add_more_tests(TCase *t)
 	tcase_add_test(t, root_may_use_anybodys_project);
 	tcase_add_test(t, strangers_project_is_refused_in_words);
 	tcase_add_test(t, ordinary_user_can_do_all_of_it);
+	tcase_add_loop_test(t, what_may_not_be_read_or_written_is_said_in_words,
+	    0, sizeof rights / sizeof *rights);
 }
 
 /* The tests' own git reads no configuration of whoever runs them. */

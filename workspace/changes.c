@@ -132,24 +132,30 @@ list_entries(const struct git *g, const char *from, const char *to,
 	return rc;
 }
 
+static bool
+is_there(const char *mode)
+{
+	return strcmp(mode, "000000") != 0;
+}
+
 static const char *
 oid_or_none(const char *oid, const char *mode)
 {
-	return strcmp(mode, "000000") == 0 ? "" : oid;
+	return is_there(mode) ? oid : "";
 }
 
 static const char *
 mode_or_none(const char *mode)
 {
-	return strcmp(mode, "000000") == 0 ? "" : mode;
+	return is_there(mode) ? mode : "";
 }
 
 static char
 operation_of(const struct entry *x)
 {
-	if (strcmp(x->old_mode, "000000") == 0)
+	if (!is_there(x->old_mode))
 		return 'c';
-	return strcmp(x->new_mode, "000000") == 0 ? 'd' : 'e';
+	return is_there(x->new_mode) ? 'e' : 'd';
 }
 
 static void
@@ -342,41 +348,59 @@ tell_changes(struct job *j, size_t wanted, struct err *e)
 	return rc;
 }
 
-static const char *
-size_oid(const struct entry *x)
+/* The next size that git told; -1: it does not have that object. */
+static long long
+next_size(char **sizes)
 {
-	return operation_of(x) == 'd' ? x->old_oid : x->new_oid;
+	char *line = strsep(sizes, "\n");
+
+	return line && *line && line[strspn(line, "0123456789")] == '\0' ?
+	    atoll(line) : -1;
 }
 
-/*
- * The files that have no diff to be shown: the size of what they are, or
- * were when they are deleted.
- */
+static void
+tell_size(struct job *j, struct entry *x, char **sizes)
+{
+	long long was = is_there(x->old_mode) ? next_size(sizes) : -1;
+	long long is = is_there(x->new_mode) ? next_size(sizes) : was;
+	struct buf text = { 0 };
+
+	buf_adds(&text, x->is_binary || !x->is_long ? "Binary file" :
+	    "Long file, difference not shown");
+	if (is >= 0)
+		buf_printf(&text, ", %lld bytes", is);
+	if (was >= 0 && is_there(x->new_mode))
+		buf_printf(&text, ", was %lld", was);
+	buf_addc(&text, '\n');
+	tell(j, x, text.data, text.len);
+	buf_free(&text);
+}
+
+/* The files that have no diff to be shown: the sizes before and now. */
 static int
 tell_sizes(struct job *j, struct err *e)
 {
 	struct buf oids = { 0 }, sizes = { 0 };
-	char text[128], *rest;
+	char *rest;
 	int rc = 0;
 
-	for (size_t i = 0; i < j->differ.n; i++)
-		if (j->differ.all[i].wanted && !j->differ.all[i].is_told)
-			buf_printf(&oids, "%s\n", size_oid(&j->differ.all[i]));
+	for (size_t i = 0; i < j->differ.n; i++) {
+		const struct entry *x = &j->differ.all[i];
+
+		if (!x->wanted || x->is_told)
+			continue;
+		if (is_there(x->old_mode))
+			buf_printf(&oids, "%s\n", x->old_oid);
+		if (is_there(x->new_mode))
+			buf_printf(&oids, "%s\n", x->new_oid);
+	}
 	if (oids.len)
 		rc = git_run(&j->git, GIT_ARGS("cat-file",
 		    "--batch-check=%(objectsize)"), &oids, &sizes, e);
 	rest = sizes.data;
-	for (size_t i = 0; rc == 0 && i < j->differ.n; i++) {
-		struct entry *x = &j->differ.all[i];
-		char *size;
-
-		if (!x->wanted || x->is_told || !(size = strsep(&rest, "\n")))
-			continue;
-		snprintf(text, sizeof text, x->is_long && !x->is_binary ?
-		    "File of %lld bytes, the diff is too long to be shown\n" :
-		    "Binary file, %lld bytes\n", atoll(size));
-		tell(j, x, text, strlen(text));
-	}
+	for (size_t i = 0; rc == 0 && i < j->differ.n; i++)
+		if (j->differ.all[i].wanted && !j->differ.all[i].is_told)
+			tell_size(j, &j->differ.all[i], &rest);
 	buf_free(&oids);
 	buf_free(&sizes);
 	return rc;

@@ -11,7 +11,8 @@
 
 #include "base/err.h"
 
-/* A longer diff is told in one sentence; one with all diffs longer, too. */
+/* Instead of a longer diff the sizes are told; of one with all diffs longer,
+ * too. */
 #define CHANGES_DIFF_MAX (1u << 20)
 #define CHANGES_TOTAL_MAX (64u << 20)
 

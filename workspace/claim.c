@@ -335,7 +335,8 @@ prepared_claim(const struct prepared_order *o, struct make *m)
 	else if (m->base || o->count == 0)
 		return;
 	else if (prepared_list(o->state_dir, &list, NULL) == 0 && list.n &&
-	    project_look(o->project, &project, NULL) == 0 && project.is_git)
+	    project_look(o->project, o->branch, &project, NULL) == 0 &&
+	    project.is_git)
 		c.commit = commit = project_commit(&project, o->branch, NULL);
 	if (commit)
 		try_all(&c, &list);

@@ -220,7 +220,7 @@ decide(const struct decide *d, struct err *e)
 	struct planner k = { .place = d->place, .review = &r };
 	int lock = -1, rc = read_orders(&list, e);
 
-	if (project_look(d->project, &p, &k.no_project) == 0 && !p.is_bare)
+	if (project_look(d->project, d->branch, &p, &k.no_project) == 0 && !p.is_bare)
 		k.roots.path[IN_PROJECT] = p.path;
 	else if (p.is_bare)
 		fail(&k.no_project, "project %s is a bare repository: it has "

@@ -28,6 +28,7 @@
 struct decide {
 	const struct place *place;
 	const char *project;  /* as configured */
+	const char *branch;   /* its default branch, or NULL */
 	const char *base;     /* commit; NULL: there is no copy */
 	struct take take;     /* of the worktree */
 };

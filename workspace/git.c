@@ -7,7 +7,8 @@
  * configuration are not read at all. What has no switch is closed in the
  * environment: transports (a partial clone would fetch missing objects) and
  * replaced objects. A repository is only ever the folder itself: git's search
- * upwards ends there.
+ * upwards ends there. A git that waits for a named pipe, put where it expects
+ * a file, is ended.
  *
  * Must never know: sessions, records. Blocking, for hearth-worktree alone.
  */
@@ -18,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -28,6 +30,8 @@
 /* Git's output beyond this is an error: so much was never meant. */
 #define OUTPUT_MAX ((size_t)512 << 20)
 #define STDERR_MAX 8192
+/* So many seconds without a sign of life are a wait for a pipe. */
+#define PATIENCE 5
 
 static const char *const config[] = {
 	"core.fsmonitor=false", "core.hooksPath=/dev/null", "gc.auto=0",
@@ -210,6 +214,41 @@ feed(struct git_process *p, const struct buf *input, size_t *written)
 	close_fd(&p->in);
 }
 
+/* What is known of a git that has said nothing since. */
+struct patience {
+	long long cpu;          /* ticks that it has had */
+	int seconds;
+};
+
+/*
+ * Called after each second in which nothing came. It sleeps, though its output
+ * is read and its input is there, and it has used no processor: no disk makes
+ * a process wait so.
+ */
+static bool
+is_stuck(int pid, struct patience *w)
+{
+	char path[64], text[1024], state, *after;
+	long long user, system;
+	FILE *f;
+	size_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+	if (f)
+		fclose(f);
+	text[n] = '\0';
+	after = strrchr(text, ')');
+	if (!after || sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
+	    "%*u %lld %lld", &state, &user, &system) != 3)
+		return false;
+	if (state != 'S' || user + system != w->cpu)
+		w->seconds = 0;
+	w->cpu = user + system;
+	return ++w->seconds > PATIENCE;
+}
+
 static ssize_t
 take(int *fd, char *to, size_t size)
 {
@@ -248,6 +287,12 @@ set_reason(struct buf *said, int status, struct err *e)
 		else if (*line && !best && strncmp(line, "hint: ", 6) != 0)
 			best = line;
 	}
+	/* "unknown repository extension found:", and which in the next line */
+	if (best && rest && *best && best[strlen(best) - 1] == ':') {
+		rest += strspn(rest, " \t");
+		fail(e, "git: %s %.*s", best, (int)strcspn(rest, "\n"), rest);
+		return;
+	}
 	if (full)
 		fail(e, "the disk is full (git: %s)", best ? best : "");
 	else if (best)
@@ -265,7 +310,9 @@ git_finish(struct git_process *p, const struct buf *input, git_sink_fn *sink,
 	struct buf said = { 0 };
 	char chunk[65536];
 	size_t written = 0, total = 0;
-	int status = 0;
+	struct patience patience = { 0 };
+	bool was_stuck = false;
+	int status = 0, ready;
 	ssize_t n;
 
 	while (p->out >= 0 || p->err >= 0) {
@@ -274,8 +321,16 @@ git_finish(struct git_process *p, const struct buf *input, git_sink_fn *sink,
 			{ p->in, POLLOUT, 0 },
 		};
 
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		ready = poll(fds, 3, 1000);
+		if (ready < 0 && errno != EINTR)
 			break;
+		if (ready == 0 && is_stuck(p->pid, &patience)) {
+			was_stuck = true;
+			kill(p->pid, SIGKILL);
+			break;
+		}
+		if (ready > 0)
+			patience.seconds = 0;
 		if (fds[2].revents)
 			feed(p, input, &written);
 		if (fds[0].revents && (n = take(&p->out, chunk, sizeof chunk))) {
@@ -294,7 +349,11 @@ git_finish(struct git_process *p, const struct buf *input, git_sink_fn *sink,
 	close_fd(&p->err);
 	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (total > OUTPUT_MAX)
+	if (was_stuck)
+		fail(e, "git waited %d s for what never came: is there a named "
+		    "pipe in place of a .gitignore, a .gitattributes or a file "
+		    "below .git? Remove it", PATIENCE);
+	else if (total > OUTPUT_MAX)
 		fail(e, "git said more than %zu MiB", OUTPUT_MAX >> 20);
 	else if (status != 0)
 		set_reason(&said, status, e);

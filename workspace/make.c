@@ -146,6 +146,8 @@ static int
 add_worktree(const struct make *m, const struct project *p, const char *how,
     const char *branch, const char *commit, struct err *e)
 {
+	if (project_is_writable(p, e) < 0)
+		return -1;
 	if (!branch)
 		return change_list(m, p, GIT_ARGS("worktree", "add", "-f",
 		    "-f", "--no-checkout", "--detach", m->place.worktree,
@@ -290,7 +292,8 @@ restore(const struct make *m, const struct project *p, struct copy *c,
 	char *tip;
 	int rc;
 
-	if (!p->is_git)
+	/* what began without a commit stays a folder, whatever came later */
+	if (!p->is_git || (!c->branch && !project_has(p, c->base)))
 		return make_folder(m->place.worktree, e) < 0 ? -1 :
 		    take_out(&t, c->base, e);
 	tip = c->branch ? tip_of(p, c->branch) : NULL;
@@ -388,7 +391,7 @@ make_copy(const struct make *m, struct copy *c, struct err *e)
 	struct project p;
 	int rc;
 
-	rc = project_look(m->project, &p, e);
+	rc = project_look(m->project, m->branch, &p, e);
 	if (rc == 0)
 		rc = make_with(m, &p, is_known, c, e);
 	project_free(&p);
@@ -426,7 +429,7 @@ make_remove(const struct make *m, struct err *e)
 		return -1;
 	}
 	/* A project that is gone has nothing left to be tidied. */
-	if (project_look(m->project, &p, NULL) == 0 && p.is_git)
+	if (project_look(m->project, m->branch, &p, NULL) == 0 && p.is_git)
 		forget(m, &p, &c);
 	project_free(&p);
 	unlink(m->place.index);

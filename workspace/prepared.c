@@ -287,7 +287,7 @@ keep(const struct prepared_order *o, const char *key, struct err *e)
 	struct project project = { 0 };
 	struct stock stock;
 	char *commit = NULL;
-	int rc = o->count ? project_look(o->project, &project, e) : 0;
+	int rc = o->count ? project_look(o->project, o->branch, &project, e) : 0;
 
 	if (rc == 0 && o->count && !project.is_git)
 		rc = fail(e, "project %s: only a git repository with a commit "

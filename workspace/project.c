@@ -32,8 +32,9 @@ look_at_folder(const char *path, struct project *p, struct err *e)
 	struct stat st;
 
 	if (strchr(path, '\n'))
-		return fail(e, "project \"%s\": its path has a line break",
-		    path);
+		return fail(e, "the project's path has a line break, which git "
+		    "cannot do with: rename the folder and correct "
+		    "projects.path");
 	p->path = realpath(path, NULL);
 	if (!p->path || stat(p->path, &st) < 0)
 		return fail(e, "project %s: %s", path, errno == ENOENT ?
@@ -43,8 +44,8 @@ look_at_folder(const char *path, struct project *p, struct err *e)
 		return fail(e, "project %s: it is not a folder; correct "
 		    "projects.path", path);
 	if (access(p->path, R_OK | X_OK) < 0)
-		return fail(e, "project %s: hearthd's user may not read it",
-		    path);
+		return fail(e, "project %s: hearthd's user may not read it: "
+		    "give it the right to", path);
 	return 0;
 }
 
@@ -54,8 +55,82 @@ is_no_repository(const struct err *e)
 	return strstr(e->text, "not a git repository") != NULL;
 }
 
+/* A plain folder, or one whose repository cannot be found any more. */
+static int
+look_at_plain(const char *path, struct project *p, struct err *e)
+{
+	char *git = xasprintf("%s/.git", p->path);
+	struct stat st;
+	int rc = 0;
+
+	p->format = xstrdup("sha1");
+	if (lstat(git, &st) == 0 && access(git, R_OK) < 0)
+		rc = fail(e, "project %s: hearthd's user may not read its "
+		    ".git: give it the right to", path);
+	else if (lstat(git, &st) == 0)
+		rc = fail(e, "project %s: it has a .git, but git finds no "
+		    "repository there: repair it, or move the .git away to "
+		    "work on the folder without it", path);
+	free(git);
+	return rc;
+}
+
+/* The commit that a name stands for, or NULL. */
+static char *
+resolve(const struct project *p, const char *prefix, const char *name,
+    struct err *e)
+{
+	struct git g = { .folder = p->path };
+	char *what = xasprintf("%s%s^{commit}", prefix, name);
+	char *commit = git_line(&g, GIT_ARGS("rev-parse", "-q", "--verify",
+	    "--end-of-options", what), NULL, e);
+
+	free(what);
+	return commit;
+}
+
+static char *
+branch_commit(const struct project *p, const char *branch)
+{
+	char *commit = resolve(p, "refs/heads/", branch, NULL);
+
+	return commit ? commit : resolve(p, "", branch, NULL);
+}
+
+/*
+ * HEAD's commit, or that of the branch where HEAD has none yet: a repository
+ * without either is as good as a plain folder, unless it is bare.
+ */
+static int
+look_at_head(const char *path, const char *branch, struct project *p,
+    struct err *e)
+{
+	struct git g = { .folder = p->path };
+	char *named = git_line(&g, GIT_ARGS("rev-parse", "-q", "--verify",
+	    "HEAD"), NULL, NULL);
+	bool is_named = named != NULL;
+	struct err why = { "" };
+
+	free(named);
+	p->head = resolve(p, "", "HEAD", &why);
+	if (!p->head && *why.text)
+		return fail(e, "project %s: %.900s", path, why.text);
+	if (!p->head && is_named)
+		return fail(e, "project %s: the commit that its HEAD names "
+		    "cannot be read: look at it with git fsck", path);
+	if (!p->head && branch && *branch)
+		p->head = branch_commit(p, branch);
+	p->is_git = p->head != NULL;
+	if (!p->head && p->is_bare)
+		return fail(e, "project %s: the repository is bare and its "
+		    "HEAD has no commit: push one, or set "
+		    "projects.default_branch to a branch that has", path);
+	return 0;
+}
+
 int
-project_look(const char *path, struct project *p, struct err *e)
+project_look(const char *path, const char *branch, struct project *p,
+    struct err *e)
 {
 	struct git g;
 	struct buf out = { 0 };
@@ -70,8 +145,7 @@ project_look(const char *path, struct project *p, struct err *e)
 	    "--is-bare-repository", "--show-object-format", "--git-path",
 	    "objects"), NULL, &out, &why) < 0) {
 		buf_free(&out);
-		p->format = xstrdup("sha1");
-		return is_no_repository(&why) ? 0 :
+		return is_no_repository(&why) ? look_at_plain(path, p, e) :
 		    fail(e, "project %s: %s", path, why.text);
 	}
 	rest = out.data;
@@ -80,13 +154,7 @@ project_look(const char *path, struct project *p, struct err *e)
 	p->format = xstrdup(strsep(&rest, "\n"));
 	p->objects = xstrdup(strsep(&rest, "\n"));
 	buf_free(&out);
-	p->head = git_line(&g, GIT_ARGS("rev-parse", "-q", "--verify",
-	    "HEAD^{commit}"), NULL, &why);
-	p->is_git = p->head != NULL;
-	if (!p->head && p->is_bare)
-		return fail(e, "project %s: the repository is bare and has no "
-		    "commit", path);
-	return 0;
+	return look_at_head(path, branch, p, e);
 }
 
 void
@@ -102,22 +170,47 @@ project_free(struct project *p)
 char *
 project_commit(const struct project *p, const char *branch, struct err *e)
 {
-	struct git g = { .folder = p->path };
-	char *commit = NULL;
+	char *commit;
 
 	if (!branch || !*branch)
 		return xstrdup(p->head);
-	for (int i = 0; i < 2 && !commit; i++) {
-		char *name = xasprintf("%s%s^{commit}",
-		    i ? "" : "refs/heads/", branch);
-
-		commit = git_line(&g, GIT_ARGS("rev-parse", "-q", "--verify",
-		    "--end-of-options", name), NULL, NULL);
-		free(name);
-	}
+	commit = branch_commit(p, branch);
 	if (!commit)
-		fail(e, "project %s: it has no branch \"%s\"", p->path, branch);
+		fail(e, "it has no branch \"%s\": correct "
+		    "projects.default_branch (NULL: what is checked out)",
+		    branch);
 	return commit;
+}
+
+bool
+project_has(const struct project *p, const char *commit)
+{
+	char *found = resolve(p, "", commit, NULL);
+
+	free(found);
+	return found != NULL;
+}
+
+int
+project_is_writable(const struct project *p, struct err *e)
+{
+	static const char *const below[] = { "worktrees", "refs/heads",
+		"refs/heads/hearth", "" };
+	const char *slash = strrchr(p->objects, '/');
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof below / sizeof *below; i++) {
+		char *path = xasprintf("%.*s%s%s", (int)(slash - p->objects),
+		    p->objects, *below[i] ? "/" : "", below[i]);
+
+		if (access(path, W_OK | X_OK) < 0 && errno != ENOENT)
+			rc = fail(e, "hearthd cannot write in %s (%s), where "
+			    "git keeps worktrees and branches: make it "
+			    "writable for hearthd's user, or take a clone as "
+			    "the project", path, strerror(errno));
+		free(path);
+	}
+	return rc;
 }
 
 static int

@@ -56,26 +56,6 @@ next_name(const struct buf *names, const char *name)
 	return name && name < names->data + names->len ? name : NULL;
 }
 
-/* Both lists at once: one looks at known files, the other at folders. */
-static int
-list_files(const struct git *g, struct buf *known, struct buf *others,
-    struct err *e)
-{
-	struct git_process a, b;
-	int first, second;
-
-	if (git_start(g, GIT_ARGS("ls-files", "-z", "-m"), &a, e) < 0)
-		return -1;
-	if (git_start(g, GIT_ARGS("ls-files", "-z", "-o",
-	    "--exclude-standard"), &b, e) < 0) {
-		git_finish(&a, NULL, NULL, NULL, NULL);
-		return -1;
-	}
-	second = git_finish(&b, NULL, git_to_buf, others, e);
-	first = git_finish(&a, NULL, git_to_buf, known, e);
-	return first < 0 || second < 0 ? -1 : 0;
-}
-
 /* Every folder on the way to path is a folder, not a link to one. */
 static bool
 has_real_parents(struct listing *l, const char *path)
@@ -169,13 +149,6 @@ look_at(struct listing *l, const char *path)
 	buf_add(&l->gone, path, len + 1);
 }
 
-static void
-look_at_all(struct listing *l, const struct buf *names)
-{
-	for (const char *p = NULL; (p = next_name(names, p)); )
-		look_at(l, p);
-}
-
 static int
 update_index(struct listing *l, struct err *e)
 {
@@ -218,7 +191,7 @@ take_once(const struct take *t, struct err *e)
 {
 	struct git g = git_of(t);
 	struct listing l = { .t = t, .folder = -1 };
-	struct buf known = { 0 }, others = { 0 };
+	struct buf names = { 0 };
 	char *tree = NULL;
 
 	l.folder = open(t->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -227,9 +200,11 @@ take_once(const struct take *t, struct err *e)
 		return NULL;
 	}
 	refresh(t);
-	if (list_files(&g, &known, &others, e) == 0) {
-		look_at_all(&l, &known);
-		look_at_all(&l, &others);
+	/* One process: the index is read once, each file looked at once. */
+	if (git_run(&g, GIT_ARGS("ls-files", "-z", "-m", "-o",
+	    "--exclude-standard"), NULL, &names, e) == 0) {
+		for (const char *p = NULL; (p = next_name(&names, p)); )
+			look_at(&l, p);
 		if (update_index(&l, e) == 0)
 			tree = git_line(&g, GIT_ARGS("write-tree",
 			    "--missing-ok"), NULL, e);
@@ -239,8 +214,7 @@ take_once(const struct take *t, struct err *e)
 	buf_free(&l.gone);
 	buf_free(&l.there);
 	buf_free(&l.links);
-	buf_free(&known);
-	buf_free(&others);
+	buf_free(&names);
 	return tree;
 }
 

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "workspace/helper.h"
+#include "workspace/name.h"
 #include "workspace/setup_record.h"
 #include "workspace/watch.h"
 
@@ -59,6 +60,7 @@ struct working_copy {
 	int64_t tree_began;      /* when it was about to be taken */
 	bool is_fresh;           /* tree is what was there then */
 	struct watch *watch;
+	bool is_unwatched;       /* in part, and the log says so */
 
 	enum operation operation;
 	struct helper *helper;
@@ -257,7 +259,7 @@ add_change(struct change_list *list, const struct record *r)
 	c->new_oid = or_null(r->field[2]);
 	c->old_mode = or_null(r->field[3]);
 	c->new_mode = or_null(r->field[4]);
-	c->path = repaired(r->field[5], strlen(r->field[5]));
+	c->path = name_show(r->field[5]);
 	c->diff = repaired(r->field[6], r->last_len);
 }
 
@@ -312,9 +314,10 @@ on_record(void *ctx, const struct record *r)
 		break;
 	case 'D':
 		watch_end(wc->watch, r->field[0][0] == '1');
-		if (r->field[0][0] != '1')
+		if (r->field[0][0] != '1' && !wc->is_unwatched)
 			log_info(wc->label, "not watched as a whole, so git "
 			    "decides what changed: %s", r->field[1]);
+		wc->is_unwatched = r->field[0][0] != '1';
 		break;
 	case 'T':
 		/* Told from another tree than ours: more is told then. */
@@ -338,7 +341,11 @@ on_record(void *ctx, const struct record *r)
 		add_outcome(wc, r);
 		break;
 	case 'N':
-		log_debug(wc->label, "%s", r->field[0]);
+		/* what a new copy lacks is worth knowing */
+		if (wc->operation == MAKING)
+			log_info(wc->label, "%s", r->field[0]);
+		else
+			log_debug(wc->label, "%s", r->field[0]);
 		break;
 	default:
 		log_warning(wc->label, "hearth-worktree said something that "
@@ -490,15 +497,17 @@ static void
 add_order(struct buf *out, const struct file_order *o)
 {
 	char *id = xasprintf("%lld", (long long)o->id);
+	char *name = name_read(o->path);
 	struct record r = { .type = 'X', .n = 10, .field = { id, o->verb,
 		o->old_oid, o->new_oid, o->old_mode, o->new_mode, o->hunks,
-		o->path, o->text, o->other_text } };
+		name ? name : o->path, o->text, o->other_text } };
 
 	for (size_t i = 0; i < r.n; i++)
 		if (!r.field[i])
 			r.field[i] = "";
 	r.last_len = strlen(r.field[r.n - 1]);
 	record_add(out, &r);
+	free(name);
 	free(id);
 }
 

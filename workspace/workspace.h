@@ -101,8 +101,8 @@ bool working_copy_is_clean(struct working_copy *wc);
 
 /* One changed file. All borrowed for the callback. */
 struct file_change {
-	const char *path;       /* relative to the worktree, valid UTF-8 (bytes
-	                         * that are not are shown as U+FFFD) */
+	const char *path;       /* relative to the worktree, as name_show() has
+	                         * it (workspace/name.h) */
 	/*
 	 * 'c' created, 'e' edited, 'd' deleted: compared to what is reviewed,
 	 * which is the base and what was accepted since. '=' as there again.

@@ -177,7 +177,7 @@ settle(const struct order *o, const struct make *m, struct err *e)
 	struct project p;
 	int rc;
 
-	if (project_look(o->project, &p, NULL) == 0)
+	if (project_look(o->project, o->branch, &p, NULL) == 0)
 		roots.path[IN_PROJECT] = p.path;
 	roots.path[IN_WORKTREE] = m->place.worktree;
 	rc = write_settle(&m->place, &roots, o->base, e);
@@ -189,7 +189,7 @@ static int
 obey_decide(const struct order *o, const struct make *m, struct err *e)
 {
 	return decide(&(struct decide){ .place = &m->place,
-		.project = o->project, .base = o->base,
+		.project = o->project, .branch = o->branch, .base = o->base,
 		.take = ready_take(&m->place) }, e);
 }
 

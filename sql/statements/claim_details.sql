@@ -22,7 +22,19 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 		as may_replace,
 	cardinality(a.launcher)::bigint as launcher_words,
 	s.tenant,
-	not a.warm as ends_child, s.ephemeral as is_ephemeral
+	not a.warm as ends_child, s.ephemeral as is_ephemeral,
+	-- cut off by a crash, and nobody has worked in the session since
+	(select string_agg(i.id || ' ' || i.agent, E'\n' order by i.id)
+		from hearth.turns i
+		where i.session_id = t.session_id and i.status = 'interrupted'
+			and i.end_reason is null
+			and not exists (select from hearth.chats k
+				cross join lateral (select from hearth.turns n
+					where n.chat_id = k.id and n.id > i.id
+						and n.id <> t.id
+						and n.started_at > i.ended_at
+					order by n.id limit 1) later
+				where k.session_id = t.session_id)) as unread
 from hearth.turns t
 	join hearth.chats c on c.id = t.chat_id
 	join hearth.sessions s on s.id = t.session_id

@@ -29,6 +29,8 @@ select p.id, c.decision as verb, n.id is not null as is_fit, p.status,
 	null as text, null as other_text,
 	coalesce(q.turn_id, p.turn_id) as turn,
 	case when q.id is null then p.agent else q.agent end as agent,
+	case when q.id is null then p.other_turns else q.other_turns end::text
+		as other_turns,
 	h.id as chat, h.last_seq as chat_last_seq
 from command c
 	join hearth.pending_changes p on p.id in (select w.id from wanted w)
@@ -43,7 +45,7 @@ from command c
 union all
 select c.id, c.verb, true, null, c.args ->> 'path', null, null, null, null,
 	null, c.args ->> 'text', c.args ->> 'other_text', null, c.agent,
-	h.id, h.last_seq
+	null, h.id, h.last_seq
 from command c left join hearth.chats h on h.id = c.chat_id
 where not exists (select from wanted)
 order by 1

@@ -18,7 +18,7 @@ insert into contract values ('add_project'), ('open_session'), ('open_chat'),
 	('archive_session'), ('history'), ('events_since'), ('poll'),
 	('join_chat'), ('leave_chat'), ('schema_version'), ('turn_latency'),
 	('spawn_latency'), ('suspend_agent'), ('resume_agent'), ('warm'),
-	('typing'), ('submit_once');
+	('typing'), ('submit_once'), ('set_concurrent_turns');
 select has_function('hearth', name, name || ' is there') from contract;
 select ok(has_function_privilege('hearth_admin', f.oid, 'execute'),
 		'hearth_admin may call ' || f.proname)

@@ -123,6 +123,20 @@ select pg_temp.fails(format('select hearth.rename_chat(%L, %L)',
 	pg_temp.id(99), 'x'), '42704', '%open_chat()%',
 	'renaming an unknown chat');
 
+select pg_temp.app(format('select hearth.set_concurrent_turns(%L, %L)',
+	pg_temp.id(1), true));
+select is((select concurrent_turns from hearth.sessions
+	where id = pg_temp.id(1)), true, 'set_concurrent_turns');
+select pg_temp.app(format('select hearth.set_concurrent_turns(%L, %L)',
+	pg_temp.id(1), false));
+select is((select concurrent_turns from hearth.sessions
+	where id = pg_temp.id(1)), false, 'and back');
+select pg_temp.fails(format('select hearth.set_concurrent_turns(%L, %L)',
+	pg_temp.id(99), true), '42704', '%open_session()%',
+	'concurrent turns in an unknown session');
+select pg_temp.fails(format('select hearth.set_concurrent_turns(%L, null)',
+	pg_temp.id(1)), '22023', '%true or false%', 'neither true nor false');
+
 -- Presence
 
 select pg_temp.app(format('select hearth.join_chat(%L, %L)', pg_temp.id(11),

@@ -19,7 +19,7 @@ insert into contract values
 ('tool_calls', 'id chat_id agent turn_id tool_call_id title kind status raw_input raw_output content locations first_seq last_seq started_at ended_at'),
 ('permission_requests', 'id turn_id chat_id tool_call_id options status option_id answered_by created_at answered_at execution_id serial tool_call agent'),
 ('worktrees', 'id session_id path branch base_commit status node_id created_at last_used_at setup_exit_code setup_ms setup_output setup_ended_at'),
-('pending_changes', 'id session_id chat_id turn_id file_path operation diff old_oid new_oid old_mode new_mode content agent status decision error created_at decided_at decided_by'),
+('pending_changes', 'id session_id chat_id turn_id file_path operation diff old_oid new_oid old_mode new_mode content agent status decision error created_at decided_at decided_by other_turns'),
 ('artifacts', 'id session_id chat_id turn_id type url title metadata created_at'),
 ('participants', 'chat_id participant status last_seen_at'),
 ('nodes', 'id name epoch hostname pid version started_at heartbeat_at draining project_roots'),

@@ -20,7 +20,7 @@ insert into contract values
 ('usage_by_agent', 'agent chats turns input_tokens output_tokens cost'),
 ('usage_by_chat', 'chat_id title turns input_tokens output_tokens cost'),
 ('warnings', 'subject agent since warning'),
-('files_changed', 'session_id file_path operation status agent age'),
+('files_changed', 'session_id file_path operation status agent age or_agents'),
 ('pending_review', 'session_id title files changed_by oldest'),
 ('node_status', 'node status pid version uptime heartbeat sessions children turns'),
 ('worktree_status', 'session_id project branch status used');
@@ -187,6 +187,16 @@ select results_eq('select title, files, changed_by, oldest
 	from hearth.pending_review',
 	$$ values ('session 1', 2::bigint, 'a person, qwen', '3d') $$,
 	'pending_review');
+-- Two turns were at work when a.c was changed.
+update hearth.pending_changes set other_turns = (select array_agg(t.id)
+		from hearth.turns t where t.agent = 'other')
+	where file_path = 'a.c' and status = 'pending';
+select is((select or_agents from hearth.files_changed
+	where file_path = 'a.c'), 'other', 'files_changed says who else');
+select is((select or_agents from hearth.files_changed
+	where file_path = 'b.c'), null, 'and only where it may be');
+select is((select files || ' ' || changed_by from hearth.pending_review),
+	'2 a person, other, qwe', 'so does pending_review');
 select results_eq('select project, branch, status, used
 	from hearth.worktree_status',
 	$$ values ('shop', 'hearth/1', 'active', '0s') $$, 'worktree_status');

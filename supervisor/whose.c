@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whose a change is: who was at work since the last tree. Nobody: a person
+ * did it. One turn: it is that turn's. Several, in a session that lets turns
+ * run side by side: the change names one of them and says which others it may
+ * have been, never one alone.
+ *
+ * A turn comes under suspicion when its agent gets the prompt, and is cleared
+ * by the first tree after its end: if that fails, the next one tells its
+ * changes. An agent that goes on after its turn is suspected, too, and so are
+ * turns that a crash of hearthd cut off.
+ *
+ * Must never know: how a tree is taken. Read on in supervisor/copy.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "supervisor/private.h"
+
+void
+whose_add(struct session *s, struct chat *chat, int64_t turn,
+    const char *agent, bool is_late)
+{
+	struct suspect *x;
+
+	LIST_EACH(pos, tmp, &s->suspects) {
+		x = LIST_ITEM(pos, struct suspect, in_session);
+		if (x->turn == turn && strcmp(x->agent, agent) == 0)
+			return;
+	}
+	x = xcalloc(1, sizeof *x);
+	x->chat = chat;
+	x->turn = turn;
+	x->agent = xstrdup(agent);
+	x->is_late = is_late;
+	list_append(&s->suspects, &x->in_session);
+}
+
+void
+whose_recall(struct session *s, const char *unread)
+{
+	char *lines = xstrdup(unread), *rest = lines, *line;
+
+	/* later this process knows better than the rows */
+	if (s->is_recalled)
+		rest = NULL;
+	s->is_recalled = true;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		char *agent;
+		int64_t turn = strtoll(line, &agent, 10);
+
+		if (*agent == ' ')
+			whose_add(s, NULL, turn, agent + 1, false);
+	}
+	free(lines);
+}
+
+/* Better a turn than an agent that was done with its own. */
+static const struct suspect *
+first_of(struct session *s, const struct turn *ending)
+{
+	const struct suspect *first = NULL;
+
+	LIST_EACH(pos, tmp, &s->suspects) {
+		const struct suspect *x = LIST_ITEM(pos, struct suspect,
+		    in_session);
+
+		if (ending && x->turn == ending->id)
+			return x;
+		if (!first || (first->is_late && !x->is_late))
+			first = x;
+	}
+	return first;
+}
+
+/* "{7,9}": all but one, or NULL; the caller frees it. */
+static char *
+others_than(struct session *s, const struct suspect *by)
+{
+	struct buf list = { 0 };
+
+	LIST_EACH(pos, tmp, &s->suspects) {
+		const struct suspect *x = LIST_ITEM(pos, struct suspect,
+		    in_session);
+
+		/* turn 0: none has begun in its chat since hearthd did */
+		if (x != by && x->turn != 0)
+			buf_printf(&list, "%c%lld", list.len ? ',' : '{',
+			    (long long)x->turn);
+	}
+	if (list.len == 0)
+		return NULL;
+	buf_addc(&list, '}');
+	return buf_take(&list);
+}
+
+void
+whose_record(struct session *s, struct chat *finder,
+    const struct turn *ending, const struct file_change *changes, size_t n)
+{
+	const struct suspect *by = first_of(s, ending);
+	char *others = others_than(s, by);
+
+	copy_record_changes(by && by->chat ? by->chat : finder,
+	    by && !by->is_late ? by->turn : 0, by ? by->agent : NULL, others,
+	    changes, n);
+	free(others);
+}
+
+static void
+clear(struct suspect *x)
+{
+	list_remove(&x->in_session);
+	free(x->agent);
+	free(x);
+}
+
+static bool
+is_at_work(struct session *s, const struct suspect *x)
+{
+	const struct turn *t = session_turn_by_id(s, x->turn);
+
+	return t && !x->is_late && t->state != TURN_STARTING &&
+	    t->state != TURN_ENDED;
+}
+
+void
+whose_told(struct session *s, const struct turn *ending)
+{
+	LIST_EACH(pos, tmp, &s->suspects) {
+		struct suspect *x = LIST_ITEM(pos, struct suspect, in_session);
+
+		if (!is_at_work(s, x) || (ending && x->turn == ending->id))
+			clear(x);
+	}
+}
+
+void
+whose_forget(struct session *s)
+{
+	LIST_EACH(pos, tmp, &s->suspects)
+		clear(LIST_ITEM(pos, struct suspect, in_session));
+}
