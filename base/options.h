@@ -29,6 +29,8 @@ struct options {
 	int64_t silence_timeout; /* 0: never */
 	int64_t cancel_timeout;
 	int64_t permission_timeout;
+	int64_t setup_timeout;
+	int64_t snapshot_interval;
 	int64_t drain_timeout;
 	int64_t crash_limit;     /* crashes … */
 	int64_t crash_window;    /* … in this many milliseconds */

@@ -172,7 +172,10 @@ show_status(struct follower *f, const json_t *payload)
 {
 	const char *how = render_text(payload, "resumed_by");
 
-	if (strcmp(how, "resume") == 0 || strcmp(how, "load") == 0)
+	if (strcmp(render_text(payload, "setup"), "done") == 0)
+		note(f, "=", "the project's setup command has run in a new "
+		    "worktree");
+	else if (strcmp(how, "resume") == 0 || strcmp(how, "load") == 0)
 		note(f, "=", "a new process goes on with the conversation");
 	else if (strcmp(how, "replay") == 0)
 		note(f, "=", "a new process was told the conversation from "

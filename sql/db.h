@@ -103,6 +103,8 @@ struct claimed_turn {
 	const char *project_path;
 	const char *default_branch; /* or NULL */
 	const char *worktree_path, *base_commit; /* or NULL: none yet */
+	char *const *include, *const *setup_command; /* for a new worktree */
+	int64_t snapshots;         /* that the project wants */
 	/* the agent, as the registry has it now */
 	char *const *command;      /* launcher and command, one argv */
 	char *const *env;          /* "K=V" sets, "K" unsets */
@@ -231,13 +233,26 @@ void db_unmeasured(struct db *db, db_unmeasured_fn *done, void *ctx);
 
 /*
  * What the working copy of a session of this node is made of. Of a claimed_turn
- * it has session, project and worktree; NULL without e: the session is not this
- * node's, or is gone. session comes back.
+ * it has session, project, worktree, and what a new one gets; NULL without e:
+ * the session is not this node's, or is gone. session comes back.
  */
 typedef void db_copy_fn(void *ctx, const char *session,
     const struct claimed_turn *t, const struct err *e);
 void db_session_copy(struct db *db, const char *session, db_copy_fn *done,
     void *ctx);
+
+/* A project and the snapshots that this node is to keep of it. */
+struct snapshot_wish {
+	int64_t project_id;
+	const char *project_path;
+	const char *default_branch; /* or NULL */
+	char *const *include, *const *setup_command;
+	int64_t count;             /* 0: those that there are are to go */
+};
+/* wishes is NULL when the question could not be answered. */
+typedef void db_wishes_fn(void *ctx, const struct snapshot_wish *wishes,
+    size_t n);
+void db_snapshot_wishes(struct db *db, db_wishes_fn *done, void *ctx);
 
 /* What was said in a chat. */
 struct transcript {

@@ -132,6 +132,8 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->left(a->ctx, a->session, false);
 	else if (a->unmeasured)
 		a->unmeasured(a->ctx, NULL);
+	else if (a->wishes)
+		a->wishes(a->ctx, NULL, 0);
 	else if (a->decide)
 		a->decide(a->ctx, NULL, 0, &words);
 	else if (a->copy)
@@ -364,8 +366,8 @@ on_spares(void *ctx, const PGresult *res, const struct sql_error *e)
 			.agent = result_text(res, i, "agent"),
 			.spares = result_int8(res, i, "spares"),
 			.execution_id = result_int8(res, i, "execution_id"),
-			.command = parse_array(result_text(res, i, "command")),
-			.env = parse_array(result_text(res, i, "env")),
+			.command = result_array(res, i, "command"),
+			.env = result_array(res, i, "env"),
 			.mcp_servers = result_text(res, i, "mcp_servers"),
 			.client_capabilities = result_text(res, i,
 			    "client_capabilities"),
@@ -408,6 +410,7 @@ question_copy(const PGresult *res, int i)
 		.default_branch = result_text(res, i, "default_branch"),
 		.worktree_path = result_text(res, i, "worktree_path"),
 		.base_commit = result_text(res, i, "base_commit"),
+		.snapshots = result_int8(res, i, "snapshots"),
 	};
 }
 
@@ -416,13 +419,18 @@ on_copy(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct question *a = ctx;
 	struct claimed_turn copy;
+	char **include, **setup;
 
 	if (e) {
 		question_fail(a, e);
 		return;
 	}
 	copy = question_copy(res, 0);
+	copy.include = include = result_array(res, 0, "include");
+	copy.setup_command = setup = result_array(res, 0, "setup_command");
 	a->copy(a->ctx, a->session, copy.session ? &copy : NULL, NULL);
+	strv_free(&include);
+	strv_free(&setup);
 	question_free(a);
 }
 

@@ -44,9 +44,11 @@ take_element(const char *s, struct buf *out)
 	return quoted && *s ? s + 1 : s;
 }
 
+/* From "{a,\"b c\"}". */
 char **
-parse_array(const char *s)
+result_array(const PGresult *res, int row, const char *name)
 {
+	const char *s = result_text(res, row, name);
 	char **list = xcalloc(1, sizeof *list);
 	struct buf b = { 0 };
 
@@ -92,6 +94,7 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->default_branch = result_text(res, 0, "default_branch");
 	t->worktree_path = result_text(res, 0, "worktree_path");
 	t->base_commit = result_text(res, 0, "base_commit");
+	t->snapshots = result_int8(res, 0, "snapshots");
 	t->mcp_servers = result_text(res, 0, "mcp_servers");
 	t->client_capabilities = result_text(res, 0, "client_capabilities");
 	t->permission_mode = result_text(res, 0, "permission_mode");
@@ -104,6 +107,25 @@ fill_details(const PGresult *res, struct claimed_turn *t)
 	t->tenant = result_text(res, 0, "tenant");
 	t->ends_child = result_bool(res, 0, "ends_child");
 	t->is_ephemeral = result_bool(res, 0, "is_ephemeral");
+}
+
+/* Lists of texts, which borrow nothing: free_lists() afterwards. */
+static void
+fill_lists(const PGresult *res, struct claimed_turn *t)
+{
+	t->command = result_array(res, 0, "command");
+	t->env = result_array(res, 0, "env");
+	t->include = result_array(res, 0, "include");
+	t->setup_command = result_array(res, 0, "setup_command");
+}
+
+static void
+free_lists(struct claimed_turn *t)
+{
+	strv_free((char ***)&t->command);
+	strv_free((char ***)&t->env);
+	strv_free((char ***)&t->include);
+	strv_free((char ***)&t->setup_command);
 }
 
 /* What went wrong first is the cause. */
@@ -156,7 +178,6 @@ on_claimed(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct question *a = ctx;
 	struct claimed_turn t;
-	char **command, **env;
 
 	(void)res;
 	if (e && !a->failure.state[0])
@@ -175,12 +196,9 @@ on_claimed(void *ctx, const PGresult *res, const struct sql_error *e)
 	fill_turn(a->details, 0, &t);
 	fill_details(a->details, &t);
 	t.unread = result_text(a->details, 0, "unread");
-	t.command = command = parse_array(result_text(a->details, 0,
-	    "command"));
-	t.env = env = parse_array(result_text(a->details, 0, "env"));
+	fill_lists(a->details, &t);
 	a->claimed(a->ctx, a->session, &t, a->more, NULL);
-	strv_free(&command);
-	strv_free(&env);
+	free_lists(&t);
 	question_free(a);
 }
 
@@ -420,7 +438,6 @@ on_warm(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct question *a = ctx;
 	struct claimed_turn t;
-	char **command, **env;
 
 	(void)res;
 	if (e && !a->failure.state[0])
@@ -448,12 +465,9 @@ on_warm(void *ctx, const PGresult *res, const struct sql_error *e)
 		.execution_id = result_int8(a->details, 0, "execution_id"),
 	};
 	fill_details(a->details, &t);
-	t.command = command = parse_array(result_text(a->details, 0,
-	    "command"));
-	t.env = env = parse_array(result_text(a->details, 0, "env"));
+	fill_lists(a->details, &t);
 	a->warm(a->ctx, &t, NULL, NULL);
-	strv_free(&command);
-	strv_free(&env);
+	free_lists(&t);
 	question_free(a);
 }
 

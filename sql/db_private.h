@@ -80,6 +80,7 @@ struct question {
 	db_left_fn *left;
 	db_unmeasured_fn *unmeasured;
 	db_copy_fn *copy;
+	db_wishes_fn *wishes;
 	db_decide_fn *decide;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
@@ -107,8 +108,9 @@ void questions_free(struct db *db);
 /* What a row says of a session's working copy. */
 struct claimed_turn question_copy(const PGresult *res, int row);
 
-/* db_claim.c: "{a,\"b c\"}" as a list, never NULL; the caller frees it. */
-char **parse_array(const char *s);
+/* db_claim.c: a column that is an array of texts; never NULL, the caller frees
+ * it. */
+char **result_array(const PGresult *res, int row, const char *name);
 /* Those that wait for a reserved id will not get one. */
 void questions_refuse_waiting(struct db *db);
 

@@ -202,6 +202,18 @@ void record_permission_end(struct chat_log *log, int64_t turn,
 
 void record_worktree(struct chat_log *log, const char *path,
     const char *branch, const char *base_commit);
+/* Of the worktree that was recorded before. */
+struct setup_row {
+	int64_t exit_code;        /* -1: it was ended by setup_timeout */
+	int64_t ms;
+	const char *output;
+	bool is_now;              /* it ran just now; else nothing is written
+	                           * that is known already */
+};
+void record_setup(struct chat_log *log, const struct setup_row *row);
+/* Tells the chat of it: the event agent_status. */
+void record_setup_event(struct chat_log *log, int64_t turn,
+    const char *agent, const struct setup_row *row);
 struct change_row {
 	const char *path;
 	char operation;           /* as workspace/workspace.h has it */
@@ -216,6 +228,17 @@ struct change_row {
 void record_change(struct chat_log *log, int64_t turn, const char *agent,
     const struct change_row *row);
 
+/* NULLs stay as they are. */
+struct snapshot_row {
+	const char *id;           /* uuid */
+	int64_t project_id;
+	const char *path, *status; /* as hearth.snapshots has it */
+	const char *base_commit, *session, *end_reason;
+	int64_t expires_at;       /* seconds; 0: as it is */
+};
+void record_snapshot(struct recorder *r, const struct snapshot_row *row);
+/* Those of this node that are not among ids (with commas between) are lost. */
+void record_snapshots_lost(struct recorder *r, const char *ids);
 /* The outcome of a decision on a change, and the event `change`. */
 struct decided_row {
 	int64_t change;

@@ -691,6 +691,40 @@ record_worktree(struct chat_log *log, const char *path, const char *branch,
 	item_queue(log->r, it, true);
 }
 
+void
+record_setup(struct chat_log *log, const struct setup_row *row)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "worktree_setup");
+	add_age(it);
+	add(it, log->session);
+	add_known(it, row->exit_code, 0);
+	add_int(it, row->ms);
+	add(it, row->output);
+	add_bool(it, row->is_now);
+	item_queue(log->r, it, true);
+}
+
+void
+record_setup_event(struct chat_log *log, int64_t turn, const char *agent,
+    const struct setup_row *row)
+{
+	struct buf b = { 0 };
+
+	buf_printf(&b, "{\"setup\":\"%s\",\"exit_code\":",
+	    row->exit_code == 0 ? "done" : "failed");
+	if (row->exit_code < 0)
+		buf_adds(&b, "null");
+	else
+		buf_printf(&b, "%" PRId64, row->exit_code);
+	buf_printf(&b, ",\"ms\":%" PRId64 "}", row->ms);
+	record_event(log, turn, agent, "agent_status", b.data, b.len, false);
+	buf_free(&b);
+}
+
 static const char *
 operation_name(char operation)
 {
@@ -832,6 +866,35 @@ record_measured(struct recorder *r, const char *session,
 	add_known(it, row->ahead, 0);
 	add_known(it, row->changed_files, 0);
 	add_known(it, row->size_kb, 0);
+	item_queue(r, it, true);
+}
+
+void
+record_snapshot(struct recorder *r, const struct snapshot_row *row)
+{
+	struct item *it = statement(r, NULL, "snapshot");
+
+	add_age(it);
+	add(it, row->id);
+	add_int(it, row->project_id);
+	add_int(it, r->last_node);
+	add(it, row->path);
+	add(it, row->status);
+	add(it, row->base_commit);
+	add(it, row->session);
+	add_known(it, row->expires_at, 1);
+	add(it, row->end_reason);
+	item_queue(r, it, true);
+}
+
+void
+record_snapshots_lost(struct recorder *r, const char *ids)
+{
+	struct item *it = statement(r, NULL, "snapshots_lost");
+
+	add_age(it);
+	add_int(it, r->last_node);
+	add(it, ids);
 	item_queue(r, it, true);
 }
 

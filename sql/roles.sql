@@ -41,7 +41,8 @@ grant select on
 	hearth.crashes, hearth.usage_by_agent, hearth.usage_by_chat,
 	hearth.warnings, hearth.files_changed, hearth.pending_review,
 	hearth.node_status, hearth.worktree_status,
-	hearth.permission_rules
+	hearth.permission_rules,
+	hearth.snapshots
 	to hearth_app;
 grant select (name, tenant, title, enabled, paused, warm, spares,
 	permission_mode, idle_timeout, created_at) on hearth.agents to hearth_app;
@@ -124,7 +125,8 @@ grant insert, update on
 	hearth.permission_requests,
 	hearth.worktrees,
 	hearth.pending_changes,
-	hearth.artifacts
+	hearth.artifacts,
+	hearth.snapshots
 	to hearth_daemon;
 grant update on
 	hearth.turns,

@@ -17,8 +17,10 @@
 void
 copy_prepare(struct session *s, const struct claimed_turn *c)
 {
-	if (s->copy)
+	/* one that could not be made is tried as its project is now */
+	if (s->copy && (s->is_copy_made || s->copy_work != COPY_IDLE))
 		return;
+	working_copy_free(&s->copy);
 	s->copy = working_copy_new(s->sup->workspace,
 	    &(struct working_copy_spec){
 		.session = s->id,
@@ -27,6 +29,10 @@ copy_prepare(struct session *s, const struct claimed_turn *c)
 		.default_branch = c->default_branch,
 		.path = c->worktree_path,
 		.base_commit = c->base_commit,
+		.include = c->include,
+		.setup_command = c->setup_command,
+		.setup_timeout = s->sup->setup_timeout,
+		.snapshots = c->snapshots,
 	    });
 }
 
@@ -103,33 +109,52 @@ copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
 
 /* ---- made */
 
+/* Also of one whose setup command failed: it is there, and says why. */
+static void
+record_copy(struct session *s, struct turn *t, const char **code, char **why)
+{
+	if (working_copy_prepared(s->copy))
+		snapshot_claimed(s);
+	if (*why && !working_copy_setup(s->copy))
+		return;
+	record_worktree(s->log, working_copy_path(s->copy),
+	    working_copy_branch(s->copy), working_copy_base(s->copy));
+	setup_note(s, t, code, why);
+}
+
 static void
 on_made(void *ctx, const struct err *e)
 {
+	const char *code = "workspace_failed";
+	char *why = e ? xstrdup(e->text) : NULL;
 	struct session *s = ctx;
 	struct turn *t = s->copy_turn;
 
-	if (t && !end_work(s))
+	if (t && !end_work(s)) {
+		free(why);
 		return;
+	}
 	s->copy_work = COPY_IDLE;
 	if (s->is_lost) {
+		free(why);
 		session_tidy(s);
 		return;
 	}
-	if (e && t) {
-		turn_fail(t, "workspace_failed", e->text);
-	} else if (e) {
-		warm_settle(s, NULL, NULL, "workspace_failed", e->text);
-		task_drop_all(s, "workspace_failed", e->text);
-	} else {
-		/* a copy taken up again is not clean: what was done in it
-		 * meanwhile is told with the next tree */
-		s->is_copy_made = s->sup->is_measuring_due = true;
-		record_worktree(s->log, working_copy_path(s->copy),
-		    working_copy_branch(s->copy), working_copy_base(s->copy));
-		if (t)
-			turn_advance(t);
+	record_copy(s, t, &code, &why);
+	/* a copy taken up again is not clean: what was done in it meanwhile is
+	 * told with the next tree */
+	s->is_copy_made = !why;
+	if (!why)
+		s->sup->is_measuring_due = true;
+	if (t && why) {
+		turn_fail(t, code, why);
+	} else if (why) {
+		warm_settle(s, NULL, NULL, code, why);
+		task_drop_all(s, code, why);
+	} else if (t) {
+		turn_advance(t);
 	}
+	free(why);
 	copy_wake(s);
 	session_tidy(s);
 }
@@ -165,6 +190,17 @@ copy_is_ready(struct turn *t)
 	begin_work(t, COPY_MAKING);
 	working_copy_make(s->copy, on_made, s);
 	return false;
+}
+
+void
+copy_leave(struct turn *t)
+{
+	struct session *s = t->session;
+
+	if (s->copy_work != COPY_MAKING || s->copy_turn != t)
+		return;
+	s->copy_turn = NULL;
+	t->waits--;
 }
 
 /* ---- read before */

@@ -42,7 +42,9 @@ struct supervisor {
 	struct recorder *recorder;
 	struct pool *pool;
 	struct workspace *workspace;
-	int64_t permission_timeout; /* milliseconds */
+	int64_t permission_timeout; /* milliseconds, as setup_timeout is */
+	int64_t setup_timeout;
+	struct snapshots *snapshots;
 	const char *state_dir;      /* the options' */
 	struct map sessions;        /* uuid -> struct session */
 	struct map typed;           /* chat/agent: asked for since the last poll */
@@ -310,6 +312,9 @@ void copy_wake(struct session *s);
 /* Both return true when it is there / its tree is taken; else they begin or
  * wait, and turn_advance() follows. */
 bool copy_is_ready(struct turn *t);
+/* It does not wait for the copy any more, which is made nevertheless: a setup
+ * command may take long. */
+void copy_leave(struct turn *t);
 bool copy_tree_before(struct turn *t);
 /* Takes the tree if the turn may have changed something; then turn_finish().
  */
@@ -319,6 +324,27 @@ struct change_row copy_change_row(const struct file_change *change);
  * whose it may be, too, or NULL. */
 void copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
     const char *other_turns, const struct file_change *changes, size_t n);
+
+/* supervisor/setup.c: the setup command in a new working copy */
+/*
+ * The copy was made for t (or, NULL, for warmings), or could not be: records
+ * what became of its setup command, if one ran. When that is why it could not
+ * be, *code and *why, which is freed, are replaced.
+ */
+void setup_note(struct session *s, struct turn *t, const char **code,
+    char **why);
+/* What is to be said of one that failed, freed by the caller; NULL: it did
+ * not. limit: setup_timeout. */
+char *setup_words(const struct setup_outcome *o, int64_t limit);
+
+/* supervisor/snapshot.c: worktrees that are prepared for new sessions */
+struct snapshots *snapshots_new(struct supervisor *sup, int64_t interval);
+void snapshots_configure(struct snapshots *sn, int64_t interval);
+void snapshots_free(struct snapshots **sn);
+/* Looks, now or as soon as it can, whether there are as many as are wanted. */
+void snapshots_look(struct snapshots *sn);
+/* The session's working copy was one of them. */
+void snapshot_claimed(struct session *s);
 
 /* supervisor/task.c: work on the working copy that is no turn's */
 /* May begin within this call. t->session is set here. */

@@ -58,8 +58,10 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	pool_on_memory(sup->pool, agent_on_memory, agent_on_sleep);
 	sup->workspace = workspace_new(loop, opt->state_dir);
 	sup->permission_timeout = opt->permission_timeout;
+	sup->setup_timeout = opt->setup_timeout;
 	sup->state_dir = opt->state_dir;
 	sup->limits = limits_of(opt);
+	sup->snapshots = snapshots_new(sup, opt->snapshot_interval);
 	ev_timer_init(&sup->poll, on_poll, POLL_SECONDS, POLL_SECONDS);
 	sup->poll.data = sup;
 	ev_prepare_init(&sup->prepare, on_prepare);
@@ -78,6 +80,8 @@ supervisor_configure(struct supervisor *sup, const struct options *opt)
 	pool_configure(sup->pool, &cfg);
 	sup->permission_timeout = opt->permission_timeout;
 	sup->limits = limits_of(opt);
+	sup->setup_timeout = opt->setup_timeout;
+	snapshots_configure(sup->snapshots, opt->snapshot_interval);
 }
 
 static void
@@ -96,6 +100,7 @@ supervisor_free(struct supervisor **supervisor)
 		return;
 	ev_timer_stop(sup->loop, &sup->poll);
 	ev_prepare_stop(sup->loop, &sup->prepare);
+	snapshots_free(&sup->snapshots);
 	pool_free(&sup->pool);
 	map_each(&sup->sessions, free_session, NULL);
 	map_free(&sup->sessions);
@@ -198,6 +203,7 @@ supervisor_up(struct supervisor *sup)
 	retire_sweep(sup);
 	measure_look(sup);
 	spares_load(sup);
+	snapshots_look(sup->snapshots);
 }
 
 static void
@@ -311,10 +317,12 @@ interrupt_session(void *value, void *ctx)
 		struct seat *seat = pool_find(s->sup->pool, s->id,
 		    t->chat->id, t->agent);
 
-		if (t->state == TURN_STARTING)
+		if (t->state == TURN_STARTING) {
+			copy_leave(t);
 			turn_advance(t);
-		else if (seat)
+		} else if (seat) {
 			seat_stop(seat, s->sup->interrupted);
+		}
 	}
 }
 

@@ -455,10 +455,12 @@ turn_cancel(struct turn *t, const char *by, const char *reason)
 	t->is_cancelled = true;
 	t->cancelled_by = xstrdup(by);
 	t->cancel_reason = xstrdup(reason);
-	if (t->state == TURN_STARTING)
+	if (t->state == TURN_STARTING) {
+		copy_leave(t);
 		turn_advance(t);
-	else if (seat)
+	} else if (seat) {
 		seat_cancel(seat);
+	}
 }
 
 /* ---- its end */

@@ -824,7 +824,7 @@ kill_helper(pid_t pid, pid_t parent, void *ctx)
 	int *times = ctx;
 
 	if (strcmp(file_text("/proc/%d/comm", (int)pid),
-	    "hearth-worktree\n") == 0 && tree_kill(pid, parent) == 0)
+	    "hearth-worktree\n") == 0 && tree_signal(pid, parent, SIGKILL) == 0)
 		--*times;
 	return true;
 }

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "base/buf.h"
 #include "tests/db_fixture.h"
 #include "tests/pg_harness.h"
 
@@ -780,6 +782,63 @@ START_TEST(an_outcome_is_stored_once_and_told)
 }
 END_TEST
 
+struct wished {
+	int answers;
+	struct buf all;
+};
+
+static void
+on_wishes(void *ctx, const struct snapshot_wish *w, size_t n)
+{
+	struct wished *wished = ctx;
+
+	ck_assert_ptr_nonnull(w);
+	wished->answers++;
+	buf_reset(&wished->all, 0);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&wished->all, "%lld %s %zu:%s %zu:%s %lld; ",
+		    (long long)w[i].project_id, w[i].project_path,
+		    strv_len(w[i].include), w[i].include[0] ?
+		    w[i].include[0] : "-", strv_len(w[i].setup_command),
+		    w[i].setup_command[0] ? w[i].setup_command[0] : "-",
+		    (long long)w[i].count);
+	buf_adds(&wished->all, "");
+}
+
+static void
+check_wishes(struct wished *w, const char *expected)
+{
+	int before = w->answers;
+
+	db_snapshot_wishes(node.db, on_wishes, w);
+	UNTIL(&node, w->answers == before + 1);
+	ck_assert_str_eq(w->all.data, expected);
+}
+
+START_TEST(snapshots_are_wished_for_and_unwished_for)
+{
+	struct wished w = { .answers = 0 };
+
+	node_start(&node, pg, "one");
+	check_wishes(&w, "");
+	pg_exec(pg, "update hearth.projects set id = 1, snapshots = 2, "
+	    "include = '{\"a, b\"}', setup_command = '{make,deps}', "
+	    "path = '/p'");
+	check_wishes(&w, "1 /p 1:a, b 2:make 2; ");
+	/* of another node; but there are some here */
+	pg_exec(pg, "update hearth.projects set node_id = 900");
+	check_wishes(&w, "");
+	for (int i = 0; i < 4; i++)
+		pg_execf(pg, "insert into hearth.snapshots (id, project_id, "
+		    "node_id, path, status) values (gen_random_uuid(), %d, "
+		    "%lld, '/s', '%s')", i < 1 ? 1 : 77 + i, i == 3 ? 900LL :
+		    (long long)db_node_id(node.db), i == 2 ? "claimed" :
+		    i == 1 ? "preparing" : "ready");
+	check_wishes(&w, "1 / 0:- 0:- 0; 78 / 0:- 0:- 0; ");
+	buf_free(&w.all);
+}
+END_TEST
+
 /* The life of a node */
 
 START_TEST(a_node_registers_and_says_goodbye)
@@ -1164,6 +1223,7 @@ main(void)
 	    a_copy_is_made_of_its_project_and_told_to_its_owner_alone,
 	    decisions_are_noted_where_they_can_be_carried_out,
 	    an_outcome_is_stored_once_and_told,
+	    snapshots_are_wished_for_and_unwished_for,
 	    NULL });
 	add_case(s, "life", (const TTest *const []){
 	    a_node_registers_and_says_goodbye,

@@ -172,6 +172,12 @@ static const char version_2[] = "set role hearth_owner; "
 	"drop saved_commit, drop kept_reason, drop kept_at; "
 	"alter table hearth.sessions drop deleted_at; "
 	"alter table hearth.chats drop deleted_at; "
+	"drop table hearth.snapshots; alter table hearth.projects drop include, "
+	"drop snapshots, drop constraint projects_setup_command; "
+	"alter table hearth.worktrees drop setup_exit_code, drop setup_ms, "
+	"drop setup_output, drop setup_ended_at; "
+	"insert into hearth.projects (name, path, setup_command) values "
+	"('old', '/old', '{}'); "
 	"delete from hearth.schema_migrations where version > 2";
 
 START_TEST(older_schema_in_use_is_upgraded)

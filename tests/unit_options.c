@@ -18,7 +18,8 @@
 static const char *const keys[] = {
 	"database", "state_dir", "node_name", "max_agents", "idle_timeout",
 	"start_timeout", "turn_timeout", "silence_timeout", "cancel_timeout",
-	"permission_timeout", "drain_timeout", "crash_limit",
+	"permission_timeout", "setup_timeout", "snapshot_interval",
+	"drain_timeout", "crash_limit",
 	"flush_interval", "project_roots", "log_level", "log_format",
 	"max_memory", "archive_grace", "worktree_budget",
 };
@@ -41,6 +42,8 @@ START_TEST(defaults_are_those_of_the_contract)
 	ck_assert_int_eq(o.silence_timeout, 15 * 60 * 1000);
 	ck_assert_int_eq(o.cancel_timeout, 10 * 1000);
 	ck_assert_int_eq(o.permission_timeout, 15 * 60 * 1000);
+	ck_assert_int_eq(o.setup_timeout, 15 * 60 * 1000);
+	ck_assert_int_eq(o.snapshot_interval, 60 * 1000);
 	ck_assert_int_eq(o.drain_timeout, 30 * 1000);
 	ck_assert_int_eq(o.crash_limit, 3);
 	ck_assert_int_eq(o.crash_window, 5 * 60 * 1000);

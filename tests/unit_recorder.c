@@ -250,6 +250,77 @@ START_TEST(rows_of_every_kind_are_stored)
 }
 END_TEST
 
+#define SETUP "select concat_ws(' ', setup_exit_code, setup_ms, setup_output, " \
+	"setup_ended_at is not null) from hearth.worktrees"
+
+START_TEST(setup_is_recorded_once_unless_it_ran_again)
+{
+	struct setup_row row = { .exit_code = 3, .ms = 70, .output = "no" };
+
+	record_worktree(chat, "/w", "hearth/1", "abc");
+	flush();
+	ck_assert_str_eq(pg_value(pg, SETUP), "f");
+	record_setup(chat, &row);
+	flush();
+	ck_assert_str_eq(pg_value(pg, SETUP), "3 70 no t");
+	row.exit_code = 0;
+	record_setup(chat, &row);
+	flush();
+	ck_assert_str_eq(pg_value(pg, SETUP), "3 70 no t");
+	row = (struct setup_row){ -1, 900, "late", true };
+	record_setup(chat, &row);
+	record_setup_event(chat, 0, "fake", &row);
+	flush();
+	ck_assert_str_eq(pg_value(pg, SETUP), "900 late t");
+	ck_assert_str_eq(pg_value(pg, "select concat_ws(' ', kind, "
+	    "payload ->> 'setup', payload ->> 'ms', payload -> 'exit_code') "
+	    "from hearth.events"), "agent_status failed 900 null");
+}
+END_TEST
+
+#define SNAPSHOT "select string_agg(concat_ws(' ', right(id::text, 2), " \
+	"project_id, path, status, base_commit, right(session_id::text, 2), " \
+	"end_reason, extract(epoch from expires_at)::int, ended_at is not " \
+	"null), ', ' order by id) from hearth.snapshots"
+
+START_TEST(snapshot_is_as_it_was_told_last)
+{
+	struct snapshot_row row = { .id = chat_id(1), .project_id = 1,
+		.path = "/s", .status = "preparing" };
+
+	record_snapshot(rec, &row);
+	flush();
+	ck_assert_str_eq(pg_value(pg, SNAPSHOT), "01 1 /s preparing f");
+	row.status = "ready";
+	row.base_commit = "abc";
+	row.expires_at = 90;
+	record_snapshot(rec, &row);
+	record_snapshot(rec, &row);
+	row = (struct snapshot_row){ .id = chat_id(2), .project_id = 99,
+		.path = "/t", .status = "failed", .end_reason = "full" };
+	record_snapshot(rec, &row);
+	flush();
+	ck_assert_str_eq(pg_value(pg, SNAPSHOT), "01 1 /s ready abc 90 f, "
+	    "02 99 /t failed full t");
+	record_snapshots_lost(rec, chat_id(1));
+	flush();
+	ck_assert_str_eq(pg_value(pg, "select status from hearth.snapshots "
+	    "where path = '/s'"), "ready");
+	record_snapshots_lost(rec, "");
+	flush();
+	ck_assert_str_eq(pg_value(pg, "select concat(status, ended_at is not "
+	    "null) from hearth.snapshots where path = '/s'"), "failedt");
+	/* and it turns up again */
+	row = (struct snapshot_row){ .id = chat_id(1), .project_id = 1,
+		.path = "/s", .status = "claimed", .session = session_id(1) };
+	record_snapshot(rec, &row);
+	flush();
+	ck_assert_str_eq(pg_value(pg, "select concat_ws(' ', status, "
+	    "base_commit, right(session_id::text, 2)) from hearth.snapshots "
+	    "where path = '/s'"), "claimed abc 01");
+}
+END_TEST
+
 START_TEST(events_stand_in_the_order_in_which_they_were_handed_in)
 {
 	struct chat_log *other;
@@ -891,6 +962,8 @@ main(void)
 	    a_turn_leaves_events_messages_and_an_ended_row,
 	    the_end_of_a_turn_closes_what_is_open,
 	    rows_of_every_kind_are_stored,
+	    setup_is_recorded_once_unless_it_ran_again,
+	    snapshot_is_as_it_was_told_last,
 	    events_stand_in_the_order_in_which_they_were_handed_in,
 	    neighbouring_texts_of_one_message_are_one_event,
 	    without_an_interval_every_text_is_an_event,

@@ -219,7 +219,9 @@ start(struct helper *h, const char *label, char *const *args,
 	};
 	char *program = child_helper_path("hearth-worktree");
 	char **argv = NULL, **envp;
+	/* git takes its locks away when it is asked to end */
 	struct child_spec spec = { .label = label, .pass_fd = pass_fd,
+		.ladder = "TERM:1000",
 		.stdin_fd = input ? open_input(input, &h->why) : -1 };
 	int rc;
 

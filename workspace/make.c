@@ -26,7 +26,10 @@
 #include "base/buf.h"
 #include "workspace/away.h"
 #include "workspace/git.h"
+#include "workspace/include.h"
+#include "workspace/leftovers.h"
 #include "workspace/project.h"
+#include "workspace/setup.h"
 #include "workspace/take.h"
 
 #define NAMES_MAX 99
@@ -77,14 +80,16 @@ copy_file(const char *from, const char *to, struct err *e)
  * here, just after git has written it and before any agent has been there.
  */
 static int
-give_index(const struct make *m, struct err *e)
+give_index(const struct make *m, struct copy *c, struct err *e)
 {
 	char *link = xasprintf("%s/.git", m->place.worktree), *line, *to;
 	int rc;
 
 	place_read(link, &line, 1);
 	if (line && strncmp(line, "gitdir: ", 8) == 0) {
-		to = xasprintf("%s/index", line + 8);
+		free(c->git_dir);
+		c->git_dir = xstrdup(line + 8);
+		to = xasprintf("%s/index", c->git_dir);
 		rc = copy_file(m->place.index, to, e);
 		free(to);
 	} else {
@@ -121,6 +126,7 @@ change_list(const struct make *m, const struct project *p,
 	int lock = place_lock(path, e), rc = -1;
 
 	if (lock >= 0) {
+		leftovers_of_list(&m->place, p);
 		rc = git_run(&g, args, NULL, NULL, e);
 		close(lock);
 	}
@@ -143,6 +149,10 @@ add_worktree(const struct make *m, const struct project *p, const char *how,
 {
 	if (project_is_writable(p, e) < 0)
 		return -1;
+	if (!branch)
+		return change_list(m, p, GIT_ARGS("worktree", "add", "-f",
+		    "-f", "--no-checkout", "--detach", m->place.worktree,
+		    commit), e);
 	if (!how)
 		return change_list(m, p, GIT_ARGS("worktree", "add", "-f",
 		    "-f", "--no-checkout", m->place.worktree, branch), e);
@@ -163,6 +173,7 @@ add_on_free_branch(const struct make *m, const struct project *p,
 	char *made[2], *name = NULL;
 	int rc = -1;
 
+	leftovers_of_branch(&m->place, p);
 	place_read(m->place.making_file, made, 2);
 	fail(e, "the project has %d branches named hearth/%.8s already",
 	    NAMES_MAX, m->session);
@@ -202,9 +213,11 @@ make_worktree(const struct make *m, const struct project *p, struct copy *c,
 	struct take t = take_of(m);
 
 	c->base = project_commit(p, m->branch, e);
-	if (!c->base || add_on_free_branch(m, p, c, e) < 0)
+	if (!c->base || (m->is_detached ?
+	    add_worktree(m, p, NULL, NULL, c->base, e) :
+	    add_on_free_branch(m, p, c, e)) < 0)
 		return -1;
-	return take_out(&t, c->base, e) < 0 ? -1 : give_index(m, e);
+	return take_out(&t, c->base, e) < 0 ? -1 : give_index(m, c, e);
 }
 
 static int
@@ -312,7 +325,7 @@ restore_files(const struct make *m, const struct project *p, struct copy *c,
 	if (rc == 0)
 		rc = take_out(&t, *start, e);
 	if (rc == 0 && p->is_git)
-		rc = give_index(m, e);
+		rc = give_index(m, c, e);
 	return rc == 0 && saved ? take_over(&t, saved, e) : rc;
 }
 
@@ -360,22 +373,37 @@ check_base(const struct make *m, const struct copy *c, struct err *e)
 	    "is gone from the project", c->base);
 }
 
+/* What a checkout does not bring; until the setup command was there, too. */
+static int
+equip(const struct make *m, const struct project *p, struct err *e)
+{
+	if (p->is_bare || !setup_is_due(&m->place))
+		return 0;
+	return include_copy(&m->place, p->path, m->include, 0, e);
+}
+
 static int
 make_with(const struct make *m, const struct project *p, bool is_known,
     struct copy *c, struct err *e)
 {
 	struct err why;
+	bool is_there = is_known && is_whole(m);
 	int rc = project_open_repository(p, m->place.repository, &why);
 
 	if (rc == 0 && is_known)
 		rc = check_base(m, c, &why);
+	if (rc == 0 && !is_there)
+		rc = setup_expect(&m->place, is_known &&
+		    access(m->place.tree_file, F_OK) == 0, &why);
 	if (rc == 0 && !is_known)
 		rc = make_anew(m, p, c, &why);
-	else if (rc == 0 && !is_whole(m))
+	else if (rc == 0 && !is_there)
 		rc = restore(m, p, c, &why);
 	if (rc == 0)
+		rc = equip(m, p, &why);
+	if (rc == 0)
 		rc = place_write(m->place.copy_file, GIT_ARGS(c->base,
-		    c->branch ? c->branch : ""), &why);
+		    c->branch ? c->branch : "", c->folder), &why);
 	if (rc == 0)
 		unlink(m->place.making_file);
 	return rc == 0 ? 0 : fail(e, "project %s: %.900s", m->project,
@@ -385,11 +413,12 @@ make_with(const struct make *m, const struct project *p, bool is_known,
 bool
 make_recall(const struct make *m, struct copy *c)
 {
-	char *line[2];
+	char *line[3];
 
-	place_read(m->place.copy_file, line, 2);
+	place_read(m->place.copy_file, line, 3);
 	c->base = m->base ? xstrdup(m->base) : xstrdup(line[0]);
 	c->branch = line[1] && *line[1] ? xstrdup(line[1]) : NULL;
+	c->folder = line[2];
 	free(line[0]);
 	free(line[1]);
 	return c->base != NULL;
@@ -400,6 +429,8 @@ copy_free(struct copy *c)
 {
 	free(c->branch);
 	free(c->base);
+	free(c->folder);
+	free(c->git_dir);
 	*c = (struct copy){ .base = NULL };
 }
 
@@ -440,19 +471,22 @@ make_remove(const struct make *m, struct err *e)
 		return fail(e, "%s is not below hearthd's folder of worktrees: "
 		    "not removed", m->place.worktree);
 	make_recall(m, &c);
-	if (away_clear(m, e) < 0)
+	if (away_clear(m, e) < 0) {
+		copy_free(&c);
 		return -1;
+	}
 	/* A project that is gone has nothing left to be tidied. */
-	if (project_look(m->project, m->branch, &p, NULL) == 0 && p.is_git &&
-	    c.branch) {
+	if (project_look(m->project, m->branch, &p, NULL) == 0 && p.is_git) {
 		make_unregister(m, &p);
-		make_drop_branch(&p, &c, false);
+		if (c.branch)
+			make_drop_branch(&p, &c, false);
 	}
 	project_free(&p);
 	unlink(m->place.index);
 	unlink(m->place.tree_file);
 	unlink(m->place.journal_file);
 	unlink(m->place.stale_file);
+	unlink(m->place.setup_file);
 	unlink(m->place.making_file);
 	unlink(m->place.copy_file);
 	copy_free(&c);

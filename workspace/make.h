@@ -19,12 +19,17 @@ struct make {
 	const char *session;
 	const char *branch;    /* the project's default branch, NULL: HEAD */
 	const char *base;      /* of a copy made earlier, NULL: none */
+	char *const *include;  /* patterns, workspace/include.h; NULL: none */
+	bool is_detached;      /* on no branch */
 };
 
 /* What a copy is; all to be freed. */
 struct copy {
-	char *branch;          /* NULL: not a git worktree */
+	char *branch;          /* NULL: not a git worktree, or on none */
 	char *base;            /* commit */
+	char *folder;          /* below the worktrees, when it is not named
+	                        * after the session; else NULL */
+	char *git_dir;         /* the worktree's, when it was just made */
 };
 void copy_free(struct copy *c);
 

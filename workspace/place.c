@@ -49,6 +49,35 @@ place_lock(const char *path, struct err *e)
 	return fd;
 }
 
+/* Its copy may have been prepared under another name (workspace/prepared.h). */
+static void
+look_for_folder(struct place *p, bool is_given)
+{
+	char *line[3];
+
+	place_read(p->copy_file, line, 3);
+	if (line[2] && *line[2] && !strchr(line[2], '/') &&
+	    line[2][0] != '.') {
+		free(p->own_worktree);
+		p->own_worktree = xasprintf("%s/%s", p->trees, line[2]);
+	}
+	if (!is_given) {
+		free(p->worktree);
+		p->worktree = xstrdup(p->own_worktree);
+	}
+	for (int i = 0; i < 3; i++)
+		free(line[i]);
+}
+
+void
+place_adopt(struct place *p, const char *folder)
+{
+	free(p->worktree);
+	free(p->own_worktree);
+	p->own_worktree = xasprintf("%s/%s", p->trees, folder);
+	p->worktree = xstrdup(p->own_worktree);
+}
+
 int
 place_open(struct place *p, const char *state_dir, const char *session,
     long long project, const char *worktree, struct err *e)
@@ -69,9 +98,13 @@ place_open(struct place *p, const char *state_dir, const char *session,
 	p->journal_file = xasprintf("%s.journal", base);
 	p->restoring_file = xasprintf("%s.restoring", base);
 	p->stale_file = xasprintf("%s.stale", base);
+	p->setup_file = xasprintf("%s.setup", base);
+	p->include_file = xasprintf("%s.include", base);
+	p->trees = trees;
 	if (make_folder(trees, e) == 0 && make_folder(own, e) == 0)
 		p->lock = place_lock(lock, e);
-	free(trees);
+	if (p->lock >= 0)
+		look_for_folder(p, worktree != NULL);
 	free(own);
 	free(base);
 	free(lock);
@@ -92,6 +125,7 @@ place_close(struct place *p)
 	place_unlock(p);
 	free(p->worktree);
 	free(p->own_worktree);
+	free(p->trees);
 	free(p->repository);
 	free(p->index);
 	free(p->copy_file);
@@ -100,6 +134,8 @@ place_close(struct place *p)
 	free(p->journal_file);
 	free(p->restoring_file);
 	free(p->stale_file);
+	free(p->setup_file);
+	free(p->include_file);
 	*p = (struct place){ .lock = -1 };
 }
 

@@ -18,10 +18,13 @@
 struct place {
 	char *worktree;
 	char *own_worktree; /* where it would be made now */
+	char *trees;        /* the folder of all worktrees */
 	char *repository;   /* the project's private bare repository */
 	char *index;        /* private index */
 	char *copy_file;    /* written last: the copy is complete */
 	char *making_file;  /* written first: what a half-made one began with */
+	char *setup_file;   /* workspace/setup.h */
+	char *include_file; /* workspace/include.h, for a moment */
 	char *tree_file;    /* see workspace/review.h */
 	char *journal_file; /* see workspace/write.h */
 	char *restoring_file; /* while a copy that was away comes back */
@@ -31,13 +34,16 @@ struct place {
 
 /*
  * Makes the folders and waits for another helper of this session to end.
- * worktree is NULL or where an earlier copy lies. place_close() in any case.
+ * worktree is NULL or where an earlier copy lies; what the session's files say
+ * of that is read. place_close() in any case.
  */
 int place_open(struct place *p, const char *state_dir, const char *session,
     long long project, const char *worktree, struct err *e);
 void place_close(struct place *p);
 /* Others may work on the session from here on. */
 void place_unlock(struct place *p);
+/* The copy lies, and would be made, in another folder below the worktrees. */
+void place_adopt(struct place *p, const char *folder);
 /* Waits for the lock; returns its descriptor, which is closed to give it up. */
 int place_lock(const char *path, struct err *e);
 

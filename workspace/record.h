@@ -8,6 +8,10 @@
  * hold NUL bytes itself. Types and their fields:
  *
  *   C  path, branch ("" none), base commit      the copy is there
+ *   K  id, project's number, status, base commit ("" not known), session
+ *      ("" none), expiry in seconds ("0" none), error  a prepared copy
+ *   S  "1" ran just now or "0" before, "1" ended by its limit or "0", exit
+ *      code, milliseconds, output            the setup command
  *   W  watch descriptors in decimal, with spaces between
  *   D  "1" whole or "0", why not                all folders were walked
  *   T  tree before, tree now

@@ -22,6 +22,7 @@
 #include "base/utf8.h"
 #include "workspace/helper.h"
 #include "workspace/name.h"
+#include "workspace/setup_record.h"
 #include "workspace/watch.h"
 
 /* A write through a mapping or a hard link escapes inotify: ask git anew. */
@@ -50,6 +51,12 @@ struct working_copy {
 	char *project_path, *default_branch;
 	char *path, *branch, *base;
 	char *saved;             /* commit, when it was put away */
+	char **include, **setup_command;
+	int64_t setup_timeout;
+	struct setup_outcome setup;
+	bool has_setup;          /* that is known */
+	int64_t snapshots;
+	char *prepared;          /* that it was made from just now; NULL */
 	char *tree;              /* told last; NULL before it was made */
 	int64_t tree_began;      /* when it was about to be taken */
 	bool is_fresh;           /* tree is what was there then */
@@ -108,6 +115,10 @@ working_copy_new(struct workspace *ws, const struct working_copy_spec *spec)
 	wc->default_branch = xstrdup(spec->default_branch);
 	wc->path = xstrdup(spec->path);
 	wc->base = xstrdup(spec->base_commit);
+	wc->include = strv_copy(spec->include);
+	wc->setup_command = strv_copy(spec->setup_command);
+	wc->setup_timeout = spec->setup_timeout;
+	wc->snapshots = spec->snapshots;
 	wc->watch = watch_new(ws->watches);
 	return wc;
 }
@@ -158,6 +169,10 @@ working_copy_free(struct working_copy **wcp)
 	free(wc->branch);
 	free(wc->base);
 	free(wc->saved);
+	strv_free(&wc->include);
+	strv_free(&wc->setup_command);
+	free(wc->setup.output);
+	free(wc->prepared);
 	free(wc->tree);
 	free(wc->next_tree);
 	free(wc);
@@ -186,6 +201,24 @@ const char *
 working_copy_saved(const struct working_copy *wc)
 {
 	return wc->saved;
+}
+
+const struct setup_outcome *
+working_copy_setup(const struct working_copy *wc)
+{
+	return wc->has_setup ? &wc->setup : NULL;
+}
+
+const char *
+working_copy_prepared(const struct working_copy *wc)
+{
+	return wc->prepared;
+}
+
+int64_t
+working_copy_project(const struct working_copy *wc)
+{
+	return wc->project_id;
 }
 
 bool
@@ -239,6 +272,14 @@ add_change(struct change_list *list, const struct record *r)
 }
 
 static void
+keep_setup(struct working_copy *wc, const struct record *r)
+{
+	free(wc->setup.output);
+	wc->has_setup = true;
+	setup_read(r, &wc->setup);
+}
+
+static void
 add_outcome(struct working_copy *wc, const struct record *r)
 {
 	wc->outcomes = xrealloc(wc->outcomes,
@@ -269,6 +310,12 @@ on_record(void *ctx, const struct record *r)
 		replace(&wc->path, r->field[0]);
 		replace(&wc->branch, r->field[1]);
 		replace(&wc->base, r->field[2]);
+		break;
+	case 'K':
+		replace(&wc->prepared, r->field[0]);
+		break;
+	case 'S':
+		keep_setup(wc, r);
 		break;
 	case 'W':
 		add_watches(wc, r->field[0]);
@@ -375,6 +422,28 @@ add_option(char ***args, const char *name, const char *value)
 	strv_add(args, value);
 }
 
+/* What a new copy gets; the milliseconds that this may take. */
+static int64_t
+add_equipment(const struct working_copy *wc, char ***args)
+{
+	char *limit = xasprintf("%lld", (long long)wc->setup_timeout);
+	char *count = xasprintf("%lld", (long long)wc->snapshots);
+	bool has_setup = wc->setup_command && *wc->setup_command;
+
+	add_option(args, "--count", count);
+	for (char **p = wc->include; p && *p; p++)
+		add_option(args, "--include", *p);
+	if (has_setup) {
+		add_option(args, "--setup-limit", limit);
+		strv_add(args, "--");
+		for (char **word = wc->setup_command; *word; word++)
+			strv_add(args, *word);
+	}
+	free(limit);
+	free(count);
+	return has_setup ? wc->setup_timeout : 0;
+}
+
 static void
 begin(struct working_copy *wc, enum operation operation, const char *verb,
     const struct buf *input)
@@ -387,6 +456,7 @@ begin(struct working_copy *wc, enum operation operation, const char *verb,
 	int fd = watches_fd(wc->ws->watches);
 	bool walks = fd >= 0 && (operation == MAKING ||
 	    (operation == SNAPSHOT && watch_needs_walk(wc->watch)));
+	int64_t limit = LIMIT_MS;
 
 	MUST(wc->operation == NONE);
 	wc->operation = operation;
@@ -401,12 +471,14 @@ begin(struct working_copy *wc, enum operation operation, const char *verb,
 	add_option(&args, "--tree", wc->tree);
 	if (walks)
 		strv_add(&args, "--watch");
+	if (operation == MAKING)
+		limit += add_equipment(wc, &args);
 	wc->began = clock_ms();
 	/* a decision takes no tree that the watch could be trusted from */
 	if (operation != DECIDING)
 		watch_begin(wc->watch, walks);
 	wc->helper = helper_start(wc->ws->loop, wc->label, args, input,
-	    walks ? fd : -1, LIMIT_MS, &cb, wc);
+	    walks ? fd : -1, limit, &cb, wc);
 	strv_free(&args);
 	free(id);
 }
@@ -417,6 +489,8 @@ working_copy_make(struct working_copy *wc, working_copy_made_fn *done,
 {
 	wc->made = done;
 	wc->ctx = ctx;
+	wc->has_setup = false;
+	replace(&wc->prepared, NULL);
 	begin(wc, MAKING, "create", NULL);
 }
 

@@ -12,7 +12,9 @@
  *   worktrees/<session uuid>        the worktree
  *   snapshots/<project id>.git      private bare repository: objects of the
  *                                   trees taken, alternates: the project's
- *   snapshots/<session uuid>.index  private index
+ *   snapshots/<session uuid>.index  private index, and more small files
+ *   prepared/<uuid>                 says of worktrees/<uuid> that it is kept
+ *                                   ready for a session, which takes it there
  *
  * Must never know: agents, PostgreSQL.
  */
@@ -43,6 +45,13 @@ struct working_copy_spec {
 	/* of a copy made earlier; NULL when there was none */
 	const char *path;
 	const char *base_commit;
+	/* for a new one: ignored files to be copied (workspace/include.h), the
+	 * command to be run in it; each may be NULL or empty */
+	char *const *include;
+	char *const *setup_command;
+	int64_t setup_timeout;     /* milliseconds */
+	int64_t snapshots;         /* a new one may be a prepared one, of which
+	                            * the project wants so many; 0: not */
 };
 
 struct working_copy *working_copy_new(struct workspace *ws,
@@ -61,10 +70,28 @@ const char *working_copy_base(const struct working_copy *wc);   /* commit id */
  * the private repository instead), takes the first tree, and begins to watch.
  * An existing one is checked and taken up again. e is NULL on success. done
  * is called once, never from within this call.
+ *
+ * In a new one the setup command is run before the first tree; when it fails
+ * so does this, and the next attempt runs it again.
  */
 typedef void working_copy_made_fn(void *ctx, const struct err *e);
 void working_copy_make(struct working_copy *wc, working_copy_made_fn *done,
     void *ctx);
+
+/* What became of the setup command. */
+struct setup_outcome {
+	bool is_now;            /* it ran in the last working_copy_make() */
+	bool is_late;           /* it was ended by setup_timeout */
+	int exit_code;          /* 128 + n: ended by signal n */
+	int64_t ms;
+	char *output;           /* its end, valid UTF-8 */
+};
+/* After working_copy_make(), also a failed one; NULL: none ran. */
+const struct setup_outcome *working_copy_setup(const struct working_copy *wc);
+/* The prepared one (workspace/snapshots.h) that it has become in the last
+ * working_copy_make(); NULL: none. */
+const char *working_copy_prepared(const struct working_copy *wc);
+int64_t working_copy_project(const struct working_copy *wc);
 
 /*
  * True when nothing can have changed since the last tree: the watch is whole

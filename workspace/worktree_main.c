@@ -2,17 +2,19 @@
 /*
  * hearth-worktree: all walks over files and all git, outside the daemon.
  *
- *   create    make the session's copy or take it up again, watch, take a tree
+ *   create    make the session's copy (or take a prepared one) or take it up
+ *             again, run the setup command in a new one, watch, take a tree
  *   snapshot  watch, take a tree, tell what changed since the one before
  *   decide    decide on changes, or make some (workspace/decide.h)
  *   remove    remove the copy
  *   put-away  save what is in it, then remove it (workspace/away.h)
  *   erase     remove it and what is saved of it
  *   measure   what it is like (workspace/measure.h)
+ *   prepare   keep as many prepared copies of the project as it wants
+ *   prepared  tell which prepared copies there are
  *
  * Says records on stdout (workspace/record.h) and, when it fails, one line on
- * stderr. Watching comes before the tree: what changes while the tree is
- * taken is seen by the watch, so nothing falls between.
+ * stderr. Watching comes before the tree, here as in workspace/ready.c.
  *
  * Must never know: the daemon, agents, PostgreSQL. Read on in
  * workspace/make.c, workspace/take.c, workspace/changes.c,
@@ -33,7 +35,9 @@
 #include "workspace/decide.h"
 #include "workspace/make.h"
 #include "workspace/measure.h"
+#include "workspace/prepared.h"
 #include "workspace/project.h"
+#include "workspace/ready.h"
 #include "workspace/review.h"
 #include "workspace/say.h"
 #include "workspace/take.h"
@@ -45,6 +49,10 @@
 struct order {
 	const char *state, *session, *project_id, *project, *branch, *path;
 	const char *base, *tree;
+	long long setup_limit;   /* milliseconds */
+	char **include;
+	char *const *setup;      /* what follows the options */
+	int count;               /* snapshots that the project wants */
 	bool watches, is_fresh;
 };
 
@@ -59,6 +67,9 @@ static const struct option options[] = {
 	{ "tree", required_argument, NULL, 't' },
 	{ "watch", no_argument, NULL, 'w' },
 	{ "fresh", no_argument, NULL, 'r' },
+	{ "include", required_argument, NULL, 'x' },
+	{ "setup-limit", required_argument, NULL, 'l' },
+	{ "count", required_argument, NULL, 'k' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -79,76 +90,69 @@ parse(int argc, char **argv, struct order *o)
 		case 't': o->tree = optarg; break;
 		case 'w': o->watches = true; break;
 		case 'r': o->is_fresh = true; break;
+		case 'x': strv_add(&o->include, optarg); break;
+		case 'l': o->setup_limit = atoll(optarg); break;
+		case 'k': o->count = atoi(optarg); break;
 		default: return -1;
 		}
 	}
-	/* They become parts of file names. */
-	return o->state && o->session && o->project_id && o->project &&
-	    strlen(o->session) >= 8 &&
+	o->setup = argv + optind;
+	return o->state ? 0 : -1;
+}
+
+/* They become parts of file names. */
+static bool
+has_names(const struct order *o, bool has_session)
+{
+	return o->project && o->project_id &&
+	    strspn(o->project_id, "0123456789-") == strlen(o->project_id) &&
+	    (!has_session || (o->session && strlen(o->session) >= 8 &&
 	    strspn(o->session, "0123456789abcdefABCDEF-") ==
-	    strlen(o->session) &&
-	    strspn(o->project_id, "0123456789-") == strlen(o->project_id) ?
-	    0 : -1;
+	    strlen(o->session)));
 }
 
-static struct take
-take_of(const struct place *p)
+static struct prepared_order
+prepared_of(const struct order *o)
 {
-	return (struct take){ .folder = p->worktree,
-		.repository = p->repository, .index = p->index,
-		.stale_file = p->stale_file };
-}
-
-/*
- * A copy that is taken up again: whether all that was told has been recorded
- * nobody knows, so all that differs from what was reviewed will be told once
- * more.
- */
-static int
-say_first_tree(const struct place *p, const char *base, struct err *e)
-{
-	struct take t = take_of(p);
-	char *now = take_tree(&t, base, e);
-	struct review r;
-	int rc = now ? 0 : -1;
-
-	review_read(p, base, &r);
-	if (now && !r.told) {
-		r.told = xstrdup(now);
-		rc = review_write(p, &r, e);
-		if (rc == 0)
-			SAY('T', now, now);
-	} else if (now) {
-		/* the same tree twice: nothing is to be told */
-		SAY('T', strcmp(r.reviewed, now) == 0 ? r.told : r.reviewed,
-		    now);
-	}
-	review_free(&r);
-	free(now);
-	return rc;
+	return (struct prepared_order){
+		.state_dir = o->state,
+		.project_id = atoll(o->project_id),
+		.project = o->project,
+		.branch = o->branch,
+		.include = o->include,
+		.setup = o->setup,
+		.setup_limit = o->setup_limit,
+		.count = o->count,
+	};
 }
 
 static int
 create(const struct order *o, struct make *m, struct err *e)
 {
+	struct prepared_order prepared = prepared_of(o);
 	struct copy c = { 0 };
-	int rc = make_copy(m, &c, e);
+	int rc;
 
+	prepared_claim(&prepared, m);
+	rc = make_copy(m, &c, e);
 	if (rc == 0) {
 		SAY('C', m->place.worktree, c.branch ? c.branch : "", c.base);
-		if (o->watches)
-			walk_watch(INOTIFY_FD, m->place.worktree);
-		rc = say_first_tree(&m->place, c.base, e);
+		rc = ready_copy(&(struct ready){
+			.place = &m->place,
+			.base = c.base,
+			.setup = o->setup,
+			.setup_limit = o->setup_limit,
+			.inotify = o->watches ? INOTIFY_FD : -1,
+		    }, e);
 	}
-	free(c.branch);
-	free(c.base);
+	copy_free(&c);
 	return rc;
 }
 
 static int
 snapshot(const struct order *o, struct make *m, struct err *e)
 {
-	struct take t = take_of(&m->place);
+	struct take t = ready_take(&m->place);
 	struct review r;
 	char *now;
 	int rc;
@@ -194,7 +198,7 @@ obey_decide(const struct order *o, const struct make *m, struct err *e)
 {
 	return decide(&(struct decide){ .place = &m->place,
 		.project = o->project, .branch = o->branch, .base = o->base,
-		.take = take_of(&m->place) }, e);
+		.take = ready_take(&m->place) }, e);
 }
 
 static int
@@ -218,11 +222,12 @@ measure(const struct order *o, struct make *m, struct err *e)
 	return measure_say(m, o->is_fresh, e);
 }
 
+/* What is done in a session's copy. */
 static int
-obey(const char *verb, const struct order *o, struct err *e)
+obey_for_session(const char *verb, const struct order *o, struct err *e)
 {
 	struct make m = { .project = o->project, .session = o->session,
-		.branch = o->branch, .base = o->base };
+		.branch = o->branch, .base = o->base, .include = o->include };
 	int rc = place_open(&m.place, o->state, o->session,
 	    atoll(o->project_id), o->path, e);
 
@@ -252,25 +257,47 @@ obey(const char *verb, const struct order *o, struct err *e)
 	return rc;
 }
 
+static int
+obey(const char *verb, const struct order *o, struct err *e)
+{
+	bool prepares = strcmp(verb, "prepare") == 0;
+	struct prepared_order prepared;
+
+	if (strcmp(verb, "prepared") == 0)
+		return prepared_say_all(o->state, e);
+	if (!has_names(o, !prepares))
+		return fail(e, "%s needs --project-id, --project%s", verb,
+		    prepares ? "" : " and --session");
+	if (!prepares)
+		return obey_for_session(verb, o, e);
+	prepared = prepared_of(o);
+	return prepared_keep(&prepared, e);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct order o = { 0 };
 	struct err e = { "" };
+	int rc;
 
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || parse(argc - 1, argv + 1, &o) < 0) {
-		fprintf(stderr, "usage: hearth-worktree "
-		    "create|snapshot|decide|remove|put-away|erase|measure"
-		    " --state DIR --session UUID --project-id N --project DIR"
-		    " [--branch B] [--path DIR] [--base COMMIT] [--tree TREE]"
-		    " [--watch] [--fresh]\n");
+		fprintf(stderr, "usage: hearth-worktree create|snapshot|decide"
+		    "|remove|put-away|erase|measure|prepare|prepared"
+		    " --state DIR [--session UUID]"
+		    " [--project-id N --project DIR] [--branch B]"
+		    " [--path DIR] [--base COMMIT] [--tree TREE]"
+		    " [--include PATTERN]... [--setup-limit MS] [--count N]"
+		    " [--watch] [--fresh] [-- SETUP COMMAND]\n");
 		return 64;
 	}
 	if (o.watches)
 		fcntl(INOTIFY_FD, F_SETFD, FD_CLOEXEC);
-	if (obey(argv[1], &o, &e) < 0) {
+	rc = obey(argv[1], &o, &e);
+	strv_free(&o.include);
+	if (rc < 0) {
 		say_flush();
 		fprintf(stderr, "%s\n", *e.text ? e.text :
 		    "git failed without a word");

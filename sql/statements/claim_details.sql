@@ -7,6 +7,7 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	c.last_seq as chat_last_seq,
 	p.id as project_id, p.path as project_path, p.default_branch,
 	w.path as worktree_path, w.base_commit,
+	p.include, p.setup_command, p.snapshots,
 	a.launcher || a.command as command,
 	array(select e.key || coalesce('=' || e.value, '')
 		from jsonb_each_text(a.env) e order by e.key) as env,

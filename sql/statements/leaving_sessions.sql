@@ -80,7 +80,7 @@ with used as materialized (
 )
 select e.id as session, e.chat, e.why, p.id as project_id,
 	p.path as project_path, p.default_branch, w.path as worktree_path,
-	w.base_commit
+	w.base_commit, p.snapshots
 from leaving e
 	join hearth.projects p on p.id = e.project_id
 	left join hearth.worktrees w on w.session_id = e.id

@@ -2,7 +2,8 @@
 -- this node's, or is gone.
 -- $1 node, $2 epoch, $3 session
 select s.id as session, p.id as project_id, p.path as project_path,
-	p.default_branch, w.path as worktree_path, w.base_commit
+	p.default_branch, w.path as worktree_path, w.base_commit,
+	p.include, p.setup_command, p.snapshots
 from hearth.session_owners o
 	join hearth.sessions s on s.id = o.session_id
 	join hearth.projects p on p.id = s.project_id

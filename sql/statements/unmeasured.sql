@@ -1,7 +1,7 @@
 -- One of the node's worktrees that was used since it was measured.
 -- $1 node
 select w.session_id as session, p.id as project_id, p.path as project_path,
-	p.default_branch, w.path as worktree_path, w.base_commit
+	p.default_branch, w.path as worktree_path, w.base_commit, p.snapshots
 from hearth.worktrees w
 	join hearth.sessions s on s.id = w.session_id
 	join hearth.projects p on p.id = s.project_id

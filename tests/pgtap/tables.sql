@@ -6,7 +6,7 @@ select no_plan();
 
 create temp table contract (tab text, cols text);
 insert into contract values
-('projects', 'id name path node_id default_branch setup_command created_at'),
+('projects', 'id name path node_id default_branch setup_command include snapshots created_at'),
 ('sessions', 'id project_id title concurrent_turns ephemeral created_at archived_at'),
 ('session_owners', 'session_id node_id epoch'),
 ('chats', 'id session_id title first_seq last_seq created_at closed_at'),
@@ -18,18 +18,19 @@ insert into contract values
 ('messages', 'id session_id chat_id turn_id role agent content reasoning status first_seq last_seq created_at ended_at'),
 ('tool_calls', 'id chat_id agent turn_id tool_call_id title kind status raw_input raw_output content locations first_seq last_seq started_at ended_at'),
 ('permission_requests', 'id turn_id chat_id tool_call_id options status option_id answered_by created_at answered_at execution_id serial tool_call agent'),
-('worktrees', 'id session_id path branch base_commit status node_id created_at last_used_at'),
+('worktrees', 'id session_id path branch base_commit status node_id created_at last_used_at setup_exit_code setup_ms setup_output setup_ended_at'),
 ('pending_changes', 'id session_id chat_id turn_id file_path operation diff old_oid new_oid old_mode new_mode content agent status decision error created_at decided_at decided_by other_turns'),
 ('artifacts', 'id session_id chat_id turn_id type url title metadata created_at'),
 ('participants', 'chat_id participant status last_seen_at'),
 ('nodes', 'id name epoch hostname pid version started_at heartbeat_at draining project_roots'),
 ('commands', 'id kind chat_id agent args status result error error_code node_id requested_by requested_at ended_at session_id turn_id'),
-('permission_rules', 'id agent project_id priority tool_kind path_pattern command_pattern decision created_at');
+('permission_rules', 'id agent project_id priority tool_kind path_pattern command_pattern decision created_at'),
+('snapshots', 'id project_id node_id base_commit path status session_id end_reason created_at expires_at ended_at');
 
 select has_column('hearth', tab, col, tab || ' has ' || col)
 	from contract, regexp_split_to_table(cols || ' tenant', ' ') col;
 select col_type_is('hearth', tab, 'id', case when tab in
-		('sessions', 'chats', 'worktrees') then 'uuid' else 'bigint' end,
+		('sessions', 'chats', 'worktrees', 'snapshots') then 'uuid' else 'bigint' end,
 		tab || '.id has the right type')
 	from contract where cols ~ '^id ';
 select isnt(obj_description(('hearth.' || tab)::regclass), null,
