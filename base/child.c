@@ -115,7 +115,7 @@ end_stray(pid_t pid, pid_t parent, void *ctx)
 	if (parent == getpid() && is_keeper(pid))
 		return false;
 	++*found;
-	tree_kill(pid, parent);
+	tree_signal(pid, parent, SIGKILL);
 	if (parent == getpid())
 		waitpid(pid, NULL, WNOHANG);
 	return true;
@@ -609,6 +609,18 @@ void
 child_signal(struct child *c, int sig)
 {
 	order(c, KEEPER_SIGNAL, sig);
+}
+
+void
+child_freeze(struct child *c)
+{
+	order(c, KEEPER_FREEZE, 0);
+}
+
+void
+child_thaw(struct child *c)
+{
+	order(c, KEEPER_THAW, 0);
 }
 
 void

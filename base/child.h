@@ -89,6 +89,9 @@ void child_stop(struct child *c); /* begins the ladder; idempotent */
 void child_kill(struct child *c); /* SIGKILL of the whole tree, now */
 /* Sends one signal to the child alone (not its tree). */
 void child_signal(struct child *c, int sig);
+/* SIGSTOP to the whole tree, and SIGCONT. A stop thaws it. */
+void child_freeze(struct child *c);
+void child_thaw(struct child *c);
 
 /*
  * Forgets it; NULL is allowed. A tree that still lives is killed, without

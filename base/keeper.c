@@ -80,7 +80,7 @@ struct keeper {
 	bool has_children;    /* ECHILD has not been seen */
 	struct rung ladder[LADDER_STEPS];
 	int rungs, rung;      /* rung: the next one to take */
-	bool is_stopping, must_end;
+	bool is_stopping, must_end, is_frozen;
 	int64_t rung_until;   /* while stopping: when the next one is due */
 	long peak_rss_kb;
 };
@@ -325,12 +325,48 @@ take_rung(struct keeper *k)
 	kill(-k->child, SIGCONT);
 }
 
+static bool
+signal_one(pid_t pid, pid_t parent, void *ctx)
+{
+	const int *sig = ctx;
+
+	tree_signal(pid, parent, *sig);
+	return true;
+}
+
+/*
+ * Twice: what was started meanwhile by one that had not got its signal yet is
+ * found by the second walk.
+ */
+static void
+freeze(struct keeper *k)
+{
+	int sig = SIGSTOP;
+
+	k->is_frozen = true;
+	tree_walk(getpid(), signal_one, &sig);
+	tree_walk(getpid(), signal_one, &sig);
+}
+
+static void
+thaw(struct keeper *k)
+{
+	int sig = SIGCONT;
+
+	if (!k->is_frozen)
+		return;
+	k->is_frozen = false;
+	tree_walk(getpid(), signal_one, &sig);
+}
+
 static void
 begin_stop(struct keeper *k)
 {
 	if (k->is_stopping)
 		return;
 	k->is_stopping = true;
+	/* or it would hear of its end only when it is killed */
+	thaw(k);
 	take_rung(k);
 }
 
@@ -355,6 +391,10 @@ take_order(struct keeper *k)
 		k->must_end = true;
 	} else if (o.kind == KEEPER_SIGNAL) {
 		kill(k->child, o.signal);
+	} else if (o.kind == KEEPER_FREEZE && !k->is_stopping) {
+		freeze(k);
+	} else if (o.kind == KEEPER_THAW) {
+		thaw(k);
 	}
 }
 
@@ -414,7 +454,7 @@ static bool
 end_one(pid_t pid, pid_t parent, void *ctx)
 {
 	struct round *r = ctx;
-	int error = tree_kill(pid, parent);
+	int error = tree_signal(pid, parent, SIGKILL);
 
 	if (error == 0)
 		r->killed++;

@@ -52,7 +52,12 @@ struct keeper_report {
 	char left[256];
 };
 
-enum keeper_order_kind { KEEPER_STOP, KEEPER_KILL, KEEPER_SIGNAL };
+enum keeper_order_kind {
+	KEEPER_STOP, KEEPER_KILL,
+	KEEPER_SIGNAL,
+	KEEPER_FREEZE,        /* SIGSTOP to the whole tree … */
+	KEEPER_THAW           /* … and SIGCONT */
+};
 
 struct keeper_order {
 	int32_t kind;

@@ -47,6 +47,12 @@ list_append(struct list *head, struct list *node)
 	head->prev = node;
 }
 
+static inline void
+list_prepend(struct list *head, struct list *node)
+{
+	list_append(head->next, node);
+}
+
 /* Out of its list; a node in no list stays as it is. */
 static inline void
 list_remove(struct list *node)

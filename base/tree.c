@@ -126,19 +126,19 @@ parent_of(pid_t pid)
 }
 
 int
-tree_kill(pid_t pid, pid_t parent)
+tree_signal(pid_t pid, pid_t parent, int sig)
 {
 	int fd, error = 0;
 
 	/* our own children keep their number until we wait for them */
 	if (parent == getpid())
-		return kill(pid, SIGKILL) == 0 ? 0 : errno;
+		return kill(pid, sig) == 0 ? 0 : errno;
 	fd = pidfd_open(pid, 0);
 	if (fd < 0)
 		return errno;
 	if (parent_of(pid) != parent)
 		error = ESRCH;
-	else if (pidfd_send_signal(fd, SIGKILL, NULL, 0) != 0)
+	else if (pidfd_send_signal(fd, sig, NULL, 0) != 0)
 		error = errno;
 	close(fd);
 	return error;

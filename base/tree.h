@@ -18,10 +18,10 @@ void tree_walk(pid_t root,
     bool (*visit)(pid_t pid, pid_t parent, void *ctx), void *ctx);
 
 /*
- * SIGKILLs pid, but never a stranger that got the number of a process that
+ * Signals pid, but never a stranger that got the number of a process that
  * ended meanwhile. Returns 0 or an errno; ESRCH: no child of parent any more.
  */
-int tree_kill(pid_t pid, pid_t parent);
+int tree_signal(pid_t pid, pid_t parent, int sig);
 
 /* The most memory that pid ever had resident; 0 when unknown. */
 long tree_peak_rss_kb(pid_t pid);

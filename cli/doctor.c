@@ -137,6 +137,28 @@ check_helpers(struct doctor *d)
 	}
 }
 
+/* Whether idle agents can give their memory back and stay. */
+static void
+check_hibernation(struct doctor *d)
+{
+	char *path = child_helper_path("hearth-memory");
+	char *line = path != NULL ? first_line_of(path, "--check") : NULL;
+
+	if (path == NULL)
+		doctor_say(d, DOCTOR_FAIL, "helper", "hearth-memory is "
+		    "missing: install Hearth completely");
+	else if (line != NULL && strncmp(line, "yes: ", 5) == 0)
+		doctor_say(d, DOCTOR_OK, "hibernation", "idle agents can be "
+		    "hibernated: %s", line + 5);
+	else
+		doctor_say(d, DOCTOR_WARN, "hibernation", "idle agents are "
+		    "ended where memory is short, not hibernated: %s",
+		    line == NULL ? "hearth-memory says nothing" :
+		    strncmp(line, "no: ", 4) == 0 ? line + 4 : line);
+	free(line);
+	free(path);
+}
+
 static void
 check_files(struct doctor *d)
 {
@@ -236,6 +258,7 @@ examine(struct doctor *d, const struct cli *cli, const char *state_dir)
 	check_inotify_limit(d, "max_user_instances", INSTANCES_WANTED);
 	check_git(d);
 	check_helpers(d);
+	check_hibernation(d);
 	check_state_dir(d, state_dir);
 	check_postgres(d);
 	doctor_check_database(d, cli);

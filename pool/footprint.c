@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "base/tree.h"
+#include "pool/swap.h"
 
 /* What may change by without a new reading: the larger of the two. */
 #define SLACK_KB 1024
@@ -133,17 +134,31 @@ read_statm(const struct footprints *f, struct process *p)
 		p->own_kb = 0;
 }
 
+/* In kB; -1: there is no such line. name: "\nPss:" … */
+static int64_t
+figure(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+
+	return line ? strtoll(line + strlen(name), NULL, 10) : -1;
+}
+
 /* -1: it is gone, or must not be read. */
 static int64_t
 read_pss(pid_t pid)
 {
 	char text[4096];
-	const char *line;
+	struct swap swap;
+	int64_t pss, swapped;
 
 	if (!read_proc(pid, "smaps_rollup", text, sizeof text))
 		return -1;
-	line = strstr(text, "\nPss:");
-	return line ? strtoll(line + 5, NULL, 10) : -1;
+	pss = figure(text, "\nPss:");
+	swapped = figure(text, "\nSwapPss:");
+	if (pss < 0 || swapped <= 0)
+		return pss;
+	swap_read(&swap);
+	return pss + swap_cost_kb(&swap, swapped);
 }
 
 /* ---- listing */

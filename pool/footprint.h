@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a tree of processes takes: memory (proportional set size, so that what
- * several share is counted once) and processor time.
+ * several share is counted once, and what swapped pages cost in RAM where swap
+ * is compressed memory) and processor time.
  *
  * Part of the helper program hearth-memory, as reading smaps_rollup takes
  * milliseconds a process and holds up the process that is read. So it reads

@@ -5,9 +5,11 @@
  *
  * Every few seconds all trees are sampled (pool/memory.h). If their sum is
  * above max_memory, the least recently used one that may leave is sampled once
- * more, alone, and stopped if it still may; then all are sampled again, until
- * the sum fits. One that works never leaves: the pool says so (a prompt, a
- * turn that is meant for it, terminals, output a moment ago), or its
+ * more, alone, and ended if it still may; then all are sampled again, until the
+ * sum fits. Before any is ended, those that can be are hibernated in the same
+ * way: frozen by the pool, paged out by the helper (pool/hibernate.h). One that
+ * works is left alone, unless it is one that goes first: the pool says so (a
+ * prompt, a turn that is meant for it, terminals, output a moment ago), or its
  * processes have used the processor between the last two samples. If none may
  * leave, that is logged once, until the sum has fit again.
  *
@@ -39,6 +41,9 @@ struct limits_tree {
 	int64_t pss_kb;           /* as last sampled; -1: not yet */
 	int64_t cpu_ms;
 	int64_t sampled_at;       /* clock_ms() */
+	bool goes_first;          /* whatever it does */
+	bool is_asked;            /* to be hibernated, by a user */
+	bool cannot_sleep;        /* was refused, until it is used again */
 	bool is_quiet;            /* hardly any processor time between the
 	                           * last two samples */
 	int64_t worked_at;        /* when it was seen not to be; 0: never … */
@@ -54,7 +59,20 @@ struct limits_callbacks {
 	    size_t max);
 	/* Whether it may be stopped now, as far as the pool knows. */
 	bool (*may_leave)(void *ctx, const struct limits_tree *t);
-	/* Stops it; it leaves by that. */
+	/* Whether it may be hibernated now, as far as the pool knows; is_asked:
+	 * by a user, so it need not have been at rest for long. */
+	bool (*may_sleep)(void *ctx, const struct limits_tree *t,
+	    bool is_asked);
+	/* Stops its processes; lets them go on; whether they are stopped. */
+	void (*freeze)(void *ctx, struct limits_tree *t);
+	void (*thaw)(void *ctx, struct limits_tree *t);
+	bool (*is_frozen)(void *ctx, const struct limits_tree *t);
+	/* It has been paged out. */
+	void (*slept)(void *ctx, struct limits_tree *t);
+	/* It cannot be hibernated. */
+	void (*refused)(void *ctx, struct limits_tree *t, const char *why,
+	    bool is_asked);
+	/* Ends it; it leaves by that. */
 	void (*evict)(void *ctx, struct limits_tree *t);
 	/* It takes clearly more or less than was told before; pss_kb. */
 	void (*told)(void *ctx, struct limits_tree *t);
@@ -64,7 +82,14 @@ struct limits *limits_new(struct ev_loop *loop,
     const struct limits_callbacks *cb, void *ctx);
 /* Bytes; 0: no limit, but what they take is told nevertheless. */
 void limits_configure(struct limits *l, int64_t max_memory);
-void limits_enter(struct limits *l, struct limits_tree *t);
+/* goes_first: before all that are there, even while it works. */
+void limits_enter(struct limits *l, struct limits_tree *t, bool goes_first);
+/* Hibernates it as soon as it can be: slept() or refused() follows, unless it
+ * is used or leaves before. */
+void limits_ask_sleep(struct limits *l, struct limits_tree *t);
+/* Whether the trees, as far as they have been sampled, and so many kB more fit
+ * into max_memory. */
+bool limits_have_room(const struct limits *l, int64_t kb);
 /* It was used: it goes last. */
 void limits_used(struct limits *l, struct limits_tree *t);
 /* Nothing when it has left. */

@@ -127,10 +127,13 @@ start_helper(struct memory *m)
 /* ---- asking */
 
 void
-memory_add(struct memory *m, int64_t serial, const pid_t *roots, size_t n)
+memory_add(struct memory *m, int64_t serial, enum memory_wish wish,
+    const pid_t *roots, size_t n)
 {
+	static const char *const marks[] = { "", "?", "!" };
+
 	MUST(!m->is_busy);
-	buf_printf(&m->request, "%" PRId64, serial);
+	buf_printf(&m->request, "%s%" PRId64, marks[wish], serial);
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&m->request, " %d", (int)roots[i]);
 	buf_addc(&m->request, '\n');
@@ -203,13 +206,15 @@ take_line(struct memory *m, const char *line)
 {
 	struct footprint f;
 	int64_t serial;
+	int end = 0;
 
 	if (*line && m->expected > 0 && sscanf(line, "%" SCNd64 " %" SCNd64
-	    " %" SCNd64 " %d", &serial, &f.pss_kb, &f.cpu_ms,
-	    &f.processes) == 4) {
+	    " %" SCNd64 " %d%n", &serial, &f.pss_kb, &f.cpu_ms,
+	    &f.processes, &end) == 4) {
 		m->expected--;
 		ev_timer_again(m->loop, &m->silence);
-		m->cb.tree(m->ctx, serial, &f);
+		m->cb.tree(m->ctx, serial, &f, line[end] == ' ' ?
+		    line + end + 1 : NULL);
 		return 0;
 	}
 	if (*line || m->expected > 0 || !m->is_busy)

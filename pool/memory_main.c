@@ -1,62 +1,138 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hearth-memory: says what trees of processes take, so that hearthd does not
- * wait while the kernel counts their pages. hearthd starts one while it has
- * children, under a keeper; the end of its input is its end.
+ * wait while the kernel counts their pages, and pages hibernated ones out.
+ * hearthd starts one while it has children, under a keeper; the end of its
+ * input is its end.
  *
  * A request is a line per tree, "SERIAL PID…" (the processes below which the
  * tree is), and an empty line. The answer is, as it becomes known, a line per
  * tree in the same order, "SERIAL PSS_KB CPU_MS PROCESSES", and an empty line.
+ * "?SERIAL…" asks besides whether the tree may be hibernated, "!SERIAL…", once
+ * it is stopped, that it be paged out first; why not is told behind the answer.
  *
- * Read next: pool/footprint.c.
+ * hearth-memory --check says whether this machine and this program can do that,
+ * for hearth doctor.
+ *
+ * Read next: pool/footprint.c, pool/hibernate.c.
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "pool/footprint.h"
+#include "pool/hibernate.h"
 
 #define ROOTS 64
 /* It takes a fifth of a processor at most, and leaves every process that it
  * looks at alone for longer than it held it up. */
 #define PAUSE 4
+/* Until the signal that stops a tree has come to all its threads, or what an
+ * idle one does for a moment is over. */
+#define LOOKS 20
+#define LOOK_PAUSE_MS 10
+
+struct request {
+	char mark;             /* ? ! or 0 */
+	int64_t serial;
+	pid_t roots[ROOTS];
+	size_t n;
+};
 
 /* False when the line cannot be meant so. */
-static int
-parse(char *line, int64_t *serial, pid_t *roots, size_t *n)
+static bool
+parse(char *line, struct request *q)
 {
 	char *end;
 
-	*serial = strtoll(line, &end, 10);
-	for (*n = 0; end != line && *end == ' ' && *n < ROOTS; ++*n) {
+	q->mark = *line == '?' || *line == '!' ? *line++ : 0;
+	q->serial = strtoll(line, &end, 10);
+	for (q->n = 0; end != line && *end == ' ' && q->n < ROOTS; ++q->n) {
 		line = end + 1;
-		roots[*n] = (pid_t)strtol(line, &end, 10);
+		q->roots[q->n] = (pid_t)strtol(line, &end, 10);
 	}
 	return end != line && *end == '\n';
 }
 
-int
-main(void)
+/* Why it may not be hibernated, or NULL. */
+static const char *
+refusal(const struct request *q, bool is_stopped)
 {
-	struct footprints *f = footprints_new(PAUSE);
+	struct hibernation h;
+
+	for (int i = 0; i < LOOKS; i++) {
+		hibernation_look(q->roots, q->n, &h);
+		if (is_stopped ? h.stopped >= h.processes : h.busy == 0)
+			break;
+		nanosleep(&(struct timespec){
+		    .tv_nsec = LOOK_PAUSE_MS * 1000000 }, NULL);
+	}
+	return hibernation_refusal(&h, is_stopped);
+}
+
+static const char *
+page_out(const struct request *q)
+{
+	const char *why = refusal(q, true);
+
+	return why ? why : hibernation_page_out(q->roots, q->n);
+}
+
+static void
+answer(struct footprints *f, const struct request *q)
+{
+	struct footprint print;
+	const char *why = NULL;
+
+	if (q->mark == '!')
+		why = page_out(q);
+	else if (q->mark == '?')
+		why = refusal(q, false);
+	footprints_read(f, q->serial, q->roots, q->n, &print);
+	printf("%" PRId64 " %" PRId64 " %" PRId64 " %d%s%s\n", q->serial,
+	    print.pss_kb, print.cpu_ms, print.processes, why ? " " : "",
+	    why ? why : "");
+}
+
+static int
+check(void)
+{
+	struct hibernation h;
+	const char *lack;
+
+	hibernation_look(NULL, 0, &h);
+	lack = hibernation_lacks(&h);
+	if (lack)
+		printf("no: %s\n", lack);
+	else
+		printf("yes: %" PRId64 " MB of swap are free\n",
+		    h.swap_free_kb / 1024);
+	return lack ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct footprints *f;
 	char *line = NULL;
-	size_t size = 0, n;
+	size_t size = 0;
 	ssize_t len;
 
+	if (argc == 2 && strcmp(argv[1], "--check") == 0)
+		return check();
+	f = footprints_new(PAUSE);
 	while ((len = getline(&line, &size, stdin)) > 0) {
-		struct footprint print;
-		pid_t roots[ROOTS];
-		int64_t serial;
+		struct request q;
 
 		if (len == 1) {
 			footprints_end_round(f);
 			puts("");
-		} else if (parse(line, &serial, roots, &n)) {
-			footprints_read(f, serial, roots, n, &print);
-			printf("%" PRId64 " %" PRId64 " %" PRId64 " %d\n",
-			    serial, print.pss_kb, print.cpu_ms,
-			    print.processes);
+		} else if (parse(line, &q)) {
+			answer(f, &q);
 		} else {
 			fputs("hearth-memory: a line of the request cannot "
 			    "be read\n", stderr);

@@ -1,82 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Seats by session: a bucket of the map is the list of a session's live
- * seats, so that finding one and listing a session's cost the same few steps.
- * Seats whose child has ended wait in `ending` until nothing of it is left.
+ * Seats by session ("": the spares): a bucket of the map is the list of a
+ * session's live seats, so that finding one and listing a session's cost the
+ * same few steps. Seats whose child has ended wait in `ending` until nothing of
+ * it is left. One seat is seat.c, who leaves for want of room is room.c.
  */
-#include "pool/pool.h"
-
-#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/child.h"
 #include "base/clock.h"
-#include "base/list.h"
-#include "base/map.h"
-#include "pool/limits.h"
-#include "worker/worker.h"
-
-struct seat {
-	struct list in_session;   /* bucket.seats, or ending */
-	struct list in_use_order; /* pool.by_use: least recently used first */
-	struct pool *pool;
-	struct bucket *bucket;    /* NULL once the child has ended */
-	struct worker *worker;    /* owned */
-	char *session, *chat, *agent, *config_hash;
-	int64_t execution;
-	int64_t idle_timeout;
-	int64_t last_used;        /* on base/clock */
-	char *lost_reason;        /* until the first prompt */
-	bool had_prompt;
-	bool is_held;             /* a turn is meant for it */
-	bool has_failed;
-	bool is_paused;           /* its chat is */
-	bool is_leaving;          /* asked to stop: not to be found any more */
-	struct limits_tree tree;  /* its processes */
-	const char *origin;
-};
-
-/* The live seats of one session; there while it has any. */
-struct bucket {
-	struct list seats;
-	char *session;
-};
-
-/* Forgotten when a window has passed without another one. */
-struct crashes {
-	struct crash_history history;
-	char *key;
-};
-
-struct pool {
-	struct ev_loop *loop;
-	struct pool_config cfg;
-	pool_event_fn *on_event;
-	void *ctx;
-	struct map sessions;      /* uuid -> struct bucket */
-	struct map crashes;       /* chat/agent -> struct crashes */
-	struct list by_use;
-	struct list ending;
-	struct ev_timer idle_timer;
-	int64_t next_serial;
-	int live;
-	bool paused;
-	struct permission_rules *rules; /* borrowed by every worker */
-	struct limits *limits;
-	pool_memory_fn *on_memory; /* NULL: nobody wants to know */
-};
-
-/* Output so short a time ago is more to come, perhaps. */
-#define RECENT_MS 3000
-/* It still works: two rounds of pool/limits.c. */
-#define WORKED_MS 10000
+#include "pool/pool_private.h"
 
 static void on_worker_event(void *ctx, struct worker *w,
     const struct agent_event *ev);
 static void on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents);
-static struct limits *new_limits(struct pool *p);
 
 struct pool *
 pool_new(struct ev_loop *loop, const struct pool_config *cfg,
@@ -92,7 +31,7 @@ pool_new(struct ev_loop *loop, const struct pool_config *cfg,
 	p->rules = permission_rules_new();
 	ev_timer_init(&p->idle_timer, on_idle_timer, 0., 0.);
 	p->idle_timer.data = p;
-	p->limits = new_limits(p);
+	p->limits = room_new_limits(p);
 	pool_configure(p, cfg);
 	return p;
 }
@@ -119,13 +58,6 @@ pool_set_rules(struct pool *p, const struct permission_rule *rules, size_t n)
 
 /* ---- finding */
 
-static bool
-is_live(const struct seat *s)
-{
-	return s->bucket && !s->is_leaving &&
-	    worker_state(s->worker) < WORKER_STOPPING;
-}
-
 struct seat *
 pool_find(const struct pool *p, const char *session, const char *chat,
     const char *agent)
@@ -137,7 +69,7 @@ pool_find(const struct pool *p, const char *session, const char *chat,
 	LIST_EACH(pos, tmp, &b->seats) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
 
-		if (is_live(s) && strcmp(s->chat, chat) == 0 &&
+		if (seat_is_live(s) && strcmp(s->chat, chat) == 0 &&
 		    strcmp(s->agent, agent) == 0)
 			return s;
 	}
@@ -155,7 +87,7 @@ pool_each(const struct pool *p, const char *session,
 	LIST_EACH(pos, tmp, &b->seats) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
 
-		if (is_live(s))
+		if (seat_is_live(s))
 			fn(ctx, s);
 	}
 }
@@ -184,8 +116,10 @@ pool_count(const struct pool *p)
 	LIST_EACH(pos, tmp, &p->by_use) {
 		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
 
-		if (!is_live(s))
+		if (!seat_is_live(s))
 			n.ending++;
+		else if (seat_is_spare(s))
+			n.spare++;
 		else if (seat_is_ready(s))
 			n.idle++;
 		else if (seat_has_prompt(s))
@@ -219,8 +153,11 @@ enter_bucket(struct seat *s)
 	}
 	s->bucket = b;
 	list_append(&b->seats, &s->in_session);
-	list_append(&s->pool->by_use, &s->in_use_order);
-	limits_enter(s->pool->limits, &s->tree);
+	if (seat_is_spare(s))
+		list_prepend(&s->pool->by_use, &s->in_use_order);
+	else
+		list_append(&s->pool->by_use, &s->in_use_order);
+	limits_enter(s->pool->limits, &s->tree, seat_is_spare(s));
 	s->pool->live++;
 }
 
@@ -257,61 +194,6 @@ free_seat(struct seat *s)
 	free(s);
 }
 
-/* It waits for a turn, and nothing that it has begun still runs. */
-static bool
-is_idle(const struct seat *s)
-{
-	return !s->is_held && seat_is_ready(s) &&
-	    !worker_has_terminals(s->worker);
-}
-
-/* What it does of itself: output, and processor time, since its last turn. */
-static bool
-works_unasked(const struct seat *s)
-{
-	int64_t now = clock_ms();
-	int64_t active = worker_last_active(s->worker);
-
-	return (active > s->last_used && now - active < RECENT_MS) ||
-	    (s->tree.worked_since > s->last_used &&
-	    now - s->tree.worked_at < WORKED_MS);
-}
-
-/* The idle one that was used least recently. */
-static struct seat *
-evictable(const struct pool *p)
-{
-	LIST_EACH(pos, tmp, &p->by_use) {
-		struct seat *s = LIST_ITEM(pos, struct seat, in_use_order);
-
-		if (is_idle(s) && !works_unasked(s))
-			return s;
-	}
-	return NULL;
-}
-
-bool
-pool_has_room(const struct pool *p)
-{
-	return p->live < p->cfg.max_agents || evictable(p);
-}
-
-static int
-make_room(struct pool *p, struct err *e)
-{
-	struct seat *s;
-
-	if (p->live < p->cfg.max_agents)
-		return 0;
-	s = evictable(p);
-	if (s) {
-		seat_stop(s, "evicted: max_agents reached");
-		return 0;
-	}
-	return fail(e, "all of max_agents (%lld) children are at work",
-	    (long long)p->cfg.max_agents);
-}
-
 static enum permission_mode
 permission_mode_of(const char *word)
 {
@@ -322,23 +204,34 @@ permission_mode_of(const char *word)
 	return PERMISSION_ASK;
 }
 
+/* Whose its worker is; name is the caller's to free. */
+static char *
+fill_place(struct worker_spec *w, const struct seat_spec *spec)
+{
+	char *name = xasprintf("%.8s/%s", *spec->chat ? spec->chat : "spare",
+	    spec->agent);
+
+	w->name = name;
+	w->cwd = spec->cwd;
+	w->known_session = spec->known_session;
+	w->may_replace = spec->may_replace;
+	w->wanted = spec->wanted;
+	w->scope = (struct permission_scope){ spec->tenant, spec->agent,
+		spec->project_id };
+	return name;
+}
+
 static int
 start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
     struct err *e)
 {
-	char **env = child_environment();
-	char *name = xasprintf("%.8s/%s", spec->chat, spec->agent);
+	char **env = child_environment(), *name;
 	struct worker_spec w = {
 		.serial = ++p->next_serial,
-		.name = name,
 		.argv = spec->argv,
 		.secret_env = spec->env,
-		.cwd = spec->cwd,
 		.client_capabilities = spec->client_capabilities,
 		.mcp_servers = spec->mcp_servers,
-		.known_session = spec->known_session,
-		.may_replace = spec->may_replace,
-		.wanted = spec->wanted,
 		.permission_mode = permission_mode_of(spec->permission_mode),
 		.start_timeout = p->cfg.start_timeout,
 		.turn_timeout = p->cfg.turn_timeout,
@@ -346,10 +239,11 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.launcher_words = spec->launcher_words,
 		.silence_timeout = p->cfg.silence_timeout,
 		.rules = p->rules,
-		.scope = { spec->tenant, spec->agent, spec->project_id },
+		.is_spare = seat_is_spare(s),
 	};
 	int rc;
 
+	name = fill_place(&w, spec);
 	for (char *const *entry = spec->env; entry && *entry; entry++)
 		child_setenv(&env, *entry);
 	w.envp = env;
@@ -359,30 +253,79 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 	return rc;
 }
 
+/* It is in no bucket, and then in that of the spec's session. */
+static void
+take_place(struct seat *s, const struct seat_spec *spec)
+{
+	free(s->session);
+	free(s->chat);
+	s->session = xstrdup(spec->session);
+	s->chat = xstrdup(spec->chat);
+	s->is_for_turn = strcmp(spec->origin, "cold") == 0;
+	s->is_paused = spec->is_paused;
+	s->idle_timeout = spec->idle_timeout;
+	s->last_used = clock_ms();
+	enter_bucket(s);
+}
+
 struct seat *
 pool_start(struct pool *p, const struct seat_spec *spec, struct err *e)
 {
 	struct seat *s;
 
-	MUST(!pool_find(p, spec->session, spec->chat, spec->agent));
-	if (make_room(p, e) != 0)
+	MUST(!*spec->chat ||
+	    !pool_find(p, spec->session, spec->chat, spec->agent));
+	MUST(*spec->chat || p->live < p->cfg.max_agents);
+	if (room_make(p, e) != 0)
 		return NULL;
 	s = xcalloc(1, sizeof *s);
 	s->pool = p;
-	s->session = xstrdup(spec->session);
-	s->chat = xstrdup(spec->chat);
 	s->agent = xstrdup(spec->agent);
 	s->config_hash = xstrdup(spec->config_hash);
 	s->execution = spec->execution;
 	s->origin = spec->origin;
-	s->idle_timeout = spec->idle_timeout;
-	s->last_used = clock_ms();
-	enter_bucket(s);
+	take_place(s, spec);
 	if (start_worker(p, s, spec, e) != 0) {
 		free_seat(s);
 		return NULL;
 	}
-	s->is_paused = spec->is_paused;
+	worker_pause(s->worker, p->paused || s->is_paused);
+	return s;
+}
+
+static struct seat *
+find_spare(const struct pool *p, const struct seat_spec *spec)
+{
+	struct bucket *b = map_get(&p->sessions, "");
+
+	if (!b)
+		return NULL;
+	LIST_EACH(pos, tmp, &b->seats) {
+		struct seat *s = LIST_ITEM(pos, struct seat, in_session);
+
+		if (seat_can_be_claimed(s) &&
+		    strcmp(s->agent, spec->agent) == 0 &&
+		    strcmp(s->config_hash, spec->config_hash) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+struct seat *
+pool_claim(struct pool *p, const struct seat_spec *spec)
+{
+	struct seat *s = find_spare(p, spec);
+	struct worker_spec w = { 0 };
+	char *name;
+
+	MUST(!pool_find(p, spec->session, spec->chat, spec->agent));
+	if (!s)
+		return NULL;
+	leave_bucket(s);
+	take_place(s, spec);
+	name = fill_place(&w, spec);
+	worker_claim(s->worker, &w);
+	free(name);
 	worker_pause(s->worker, p->paused || s->is_paused);
 	return s;
 }
@@ -454,7 +397,7 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		    p->cfg.idle_timeout;
 		int64_t active;
 
-		if (!is_idle(s))
+		if (!seat_is_idle(s))
 			continue;
 		/* updates that still flow keep it warm */
 		active = worker_last_active(s->worker);
@@ -466,62 +409,6 @@ on_idle_timer(struct ev_loop *loop, ev_timer *t, int revents)
 		if (now - active >= limit)
 			seat_stop(s, "idle_timeout");
 	}
-}
-
-/* ---- memory */
-
-static struct seat *
-seat_of(const struct limits_tree *t)
-{
-	return LIST_ITEM(t, struct seat, tree);
-}
-
-static size_t
-roots_of(void *ctx, const struct limits_tree *t, pid_t *out, size_t max)
-{
-	(void)ctx;
-	return worker_keepers(seat_of(t)->worker, out, max);
-}
-
-static bool
-may_leave(void *ctx, const struct limits_tree *t)
-{
-	const struct seat *s = seat_of(t);
-
-	(void)ctx;
-	return is_idle(s) &&
-	    clock_ms() - worker_last_active(s->worker) >= RECENT_MS;
-}
-
-static void
-evict(void *ctx, struct limits_tree *t)
-{
-	(void)ctx;
-	seat_stop(seat_of(t), "evicted: max_memory reached");
-}
-
-static void
-told(void *ctx, struct limits_tree *t)
-{
-	struct pool *p = ctx;
-
-	if (p->on_memory)
-		p->on_memory(p->ctx, seat_of(t), t->pss_kb);
-}
-
-static struct limits *
-new_limits(struct pool *p)
-{
-	static const struct limits_callbacks cb = { roots_of, may_leave,
-		evict, told };
-
-	return limits_new(p->loop, &cb, p);
-}
-
-void
-pool_on_memory(struct pool *p, pool_memory_fn *fn)
-{
-	p->on_memory = fn;
 }
 
 /* ---- all of them */
@@ -643,156 +530,4 @@ pool_reset(struct pool *p, const char *chat, const char *agent)
 	free(key);
 	if (c)
 		free_crashes(c);
-}
-
-/* ---- one seat */
-
-const char *
-seat_session(const struct seat *s)
-{
-	return s->session;
-}
-
-const char *
-seat_chat(const struct seat *s)
-{
-	return s->chat;
-}
-
-const char *
-seat_agent(const struct seat *s)
-{
-	return s->agent;
-}
-
-const char *
-seat_config_hash(const struct seat *s)
-{
-	return s->config_hash;
-}
-
-int64_t
-seat_execution(const struct seat *s)
-{
-	return s->execution;
-}
-
-pid_t
-seat_pid(const struct seat *s)
-{
-	return worker_pid(s->worker);
-}
-
-bool
-seat_is_ready(const struct seat *s)
-{
-	return is_live(s) && worker_state(s->worker) == WORKER_IDLE;
-}
-
-bool
-seat_has_prompt(const struct seat *s)
-{
-	enum worker_state state = worker_state(s->worker);
-
-	return state == WORKER_PROMPTING || state == WORKER_CANCELLING;
-}
-
-bool
-seat_has_failed(const struct seat *s)
-{
-	return s->has_failed;
-}
-
-bool
-seat_is_fresh(const struct seat *s)
-{
-	return !s->had_prompt && strcmp(s->origin, "cold") == 0;
-}
-
-const char *
-seat_origin(const struct seat *s)
-{
-	return s->origin;
-}
-
-const char *
-seat_lost_reason(const struct seat *s)
-{
-	return s->lost_reason;
-}
-
-int
-seat_configure(struct seat *s, const struct agent_setting *setting,
-    struct err *e)
-{
-	return worker_configure(s->worker, setting, e);
-}
-
-void
-seat_prompt(struct seat *s, int64_t turn, const char *preface,
-    const char *blocks)
-{
-	s->had_prompt = true;
-	free(s->lost_reason);
-	s->lost_reason = NULL;
-	seat_touch(s);
-	worker_prompt(s->worker, turn, preface, blocks);
-}
-
-void
-seat_touch(struct seat *s)
-{
-	s->last_used = clock_ms();
-	list_remove(&s->in_use_order);
-	list_append(&s->pool->by_use, &s->in_use_order);
-	limits_used(s->pool->limits, &s->tree);
-}
-
-void
-seat_cancel(struct seat *s)
-{
-	worker_cancel(s->worker);
-}
-
-int
-seat_answer_permission(struct seat *s, int64_t serial, const char *option_id,
-    struct err *e)
-{
-	return worker_answer_permission(s->worker, serial, option_id, e);
-}
-
-void
-seat_expire_permission(struct seat *s, int64_t serial)
-{
-	worker_expire_permission(s->worker, serial);
-}
-
-void
-seat_hold(struct seat *s, bool is_held)
-{
-	s->is_held = is_held;
-}
-
-void
-seat_stop(struct seat *s, const char *reason)
-{
-	if (s->is_leaving)
-		return;
-	s->is_leaving = true;
-	limits_leave(s->pool->limits, &s->tree);
-	worker_stop(s->worker, reason);
-}
-
-int
-seat_suspend(struct seat *s, struct err *e)
-{
-	if (seat_has_prompt(s) || s->is_held)
-		return fail(e, "the agent has a turn");
-	if (!seat_is_ready(s))
-		return fail(e, "the agent is being started");
-	if (!is_idle(s))
-		return fail(e, "commands that the agent has in terminals are "
-		    "still running");
-	seat_stop(s, "suspended");
-	return 0;
 }

@@ -5,12 +5,16 @@
  * and ends for good when its child ends; the next turn gets a new seat. So a
  * late end of an old child can never touch its successor.
  *
- * Limits: at most max_agents children; when one more is needed, the idle one
- * that was used least recently goes, unless it works unasked: since its last
- * turn updates have flowed or its processes have used the processor. It goes,
- * too, when all of them take more than max_memory (pool/limits.h). A child
- * that was idle for idle_timeout, with all its processes, is retired. Crashes
- * are counted per (chat, agent) by pool/restart_policy.h.
+ * A spare is a seat without a (chat, agent): its child is initialized and waits
+ * for a chat to claim it; session and chat are "" until then. From there on it
+ * is a seat like any other.
+ *
+ * Limits: at most max_agents children; when one more is needed, a spare goes,
+ * else the idle one that was used least recently, unless it works unasked: since
+ * its last turn updates have flowed or its processes have used the processor. It
+ * goes, too, when all of them take more than max_memory (pool/limits.h). A child
+ * that was idle for idle_timeout, with all its processes, is retired, unless it
+ * is a spare. Crashes are counted per (chat, agent) by pool/restart_policy.h.
  *
  * Must never know: libpq, JSON-RPC, what a turn means.
  */
@@ -54,7 +58,11 @@ struct pool *pool_new(struct ev_loop *loop, const struct pool_config *cfg,
 void pool_configure(struct pool *p, const struct pool_config *cfg);
 /* All its processes take clearly more or less memory than was told before. */
 typedef void pool_memory_fn(void *ctx, struct seat *seat, int64_t pss_kb);
-void pool_on_memory(struct pool *p, pool_memory_fn *fn);
+/* It is hibernated, or woken, which may be told from within a seat_*() call. */
+typedef void pool_sleep_fn(void *ctx, struct seat *seat, bool is_asleep);
+/* Before the first child is started. */
+void pool_on_memory(struct pool *p, pool_memory_fn *fn,
+    pool_sleep_fn *on_sleep);
 void pool_free(struct pool **p);   /* kills what is left */
 /* From now on every child's permissions are decided by these, in this order;
  * they are copied. Before the first call each of them is a question. */
@@ -62,7 +70,7 @@ void pool_set_rules(struct pool *p, const struct permission_rule *rules,
     size_t n);
 
 struct seat_spec {
-	const char *session, *chat, *agent;
+	const char *session, *chat, *agent; /* "" "" and the agent: a spare */
 	int64_t execution;         /* the id of this life */
 	const char *config_hash;
 	char *const *argv;
@@ -80,7 +88,7 @@ struct seat_spec {
 	int64_t launcher_words;    /* so many words of argv are launcher */
 	int64_t project_id;        /* which permission rules it falls under … */
 	const char *tenant;        /* … besides those of its agent */
-	const char *origin;        /* of its execution: "cold" or "warmed";
+	const char *origin;        /* of its execution: cold spare warmed;
 	                            * static */
 };
 
@@ -93,10 +101,18 @@ struct seat *pool_find(const struct pool *p, const char *session,
  */
 struct seat *pool_start(struct pool *p, const struct seat_spec *spec,
     struct err *e);
+/*
+ * Gives a spare of the agent with that config_hash to the spec's chat; there
+ * must be no live seat for the pair. What the spec says of the child itself is
+ * not looked at: it runs. NULL when there is none.
+ */
+struct seat *pool_claim(struct pool *p, const struct seat_spec *spec);
 /* Whether pool_start() would find room now, be it by an idle child's leaving;
  * that may become so by time alone. */
 bool pool_has_room(const struct pool *p);
-/* Calls fn for each live seat of the session. */
+/* The same for a spare, which takes about so many kB: nobody leaves for it. */
+bool pool_has_spare_room(const struct pool *p, int64_t kb);
+/* Calls fn for each live seat of the session; "": each spare. */
 void pool_each(const struct pool *p, const char *session,
     void (*fn)(void *ctx, struct seat *seat), void *ctx);
 /* True until the last child of the session has ended. */
@@ -114,7 +130,7 @@ void pool_kill(struct pool *p, const char *reason);
 bool pool_is_empty(const struct pool *p);
 
 struct pool_counts {
-	int starting, idle, working, ending;
+	int starting, idle, working, spare, ending;
 };
 struct pool_counts pool_count(const struct pool *p);
 
@@ -130,11 +146,18 @@ const char *seat_agent(const struct seat *s);
 const char *seat_config_hash(const struct seat *s);
 int64_t seat_execution(const struct seat *s);
 pid_t seat_pid(const struct seat *s);
+/* No chat has claimed it. */
+bool seat_is_spare(const struct seat *s);
+/* A spare that can be claimed. */
+bool seat_can_be_claimed(const struct seat *s);
+/* What its processes took when last looked at, in kB; -1: nobody looked. */
+int64_t seat_memory(const struct seat *s);
 bool seat_is_ready(const struct seat *s);  /* has a session, no prompt */
 bool seat_has_prompt(const struct seat *s);
 /* AGENT_FAILED came: it never became usable, or is so no more. */
 bool seat_has_failed(const struct seat *s);
-/* True until the first prompt of a child that was started for it. */
+/* True until the first prompt of a child that was started, or claimed, for
+ * it. */
 bool seat_is_fresh(const struct seat *s);
 const char *seat_origin(const struct seat *s);
 /* Why its conversation began anew though there was one, until it has a
@@ -155,9 +178,10 @@ void seat_expire_permission(struct seat *s, int64_t serial);
 /* While a turn is meant for it, it is neither evicted nor retired. */
 void seat_hold(struct seat *s, bool is_held);
 void seat_stop(struct seat *s, const char *reason);
-/* Gives its memory back: stops it, unless it is at work (-1, and how). */
+/* Gives its memory back, unless it is at work (-1, and how): it is hibernated,
+ * or ended where that cannot be. */
 int seat_suspend(struct seat *s, struct err *e);
-/* It will be needed soon: others are evicted before it. */
+/* It will be needed soon: it is woken, and others are evicted before it. */
 void seat_touch(struct seat *s);
 
 #endif

@@ -58,6 +58,8 @@ struct db_callbacks {
 	void (*commands)(void *ctx);
 	/* The permission rules have changed: db_permission_rules(). */
 	void (*rules)(void *ctx);
+	/* The registry has changed: db_spares(). */
+	void (*agents)(void *ctx);
 	/* Another node has taken the session: forget all about it. Its writes
 	 * were dropped. */
 	void (*fenced)(void *ctx, const char *session);
@@ -318,5 +320,20 @@ struct rule_row {
 typedef void db_rules_fn(void *ctx, const struct rule_row *rules, size_t n,
     const struct err *e);
 void db_permission_rules(struct db *db, db_rules_fn *done, void *ctx);
+
+/* An agent of which spares are wanted. */
+struct spare_row {
+	const char *agent;
+	int64_t spares;            /* so many */
+	int64_t execution_id;      /* a fresh one */
+	/* as of a claimed_turn */
+	char **command, **env;
+	const char *mcp_servers, *client_capabilities, *permission_mode;
+	const char *config_hash;
+	int64_t launcher_words;
+};
+typedef void db_spares_fn(void *ctx, const struct spare_row *rows, size_t n,
+    const struct err *e);
+void db_spares(struct db *db, db_spares_fn *done, void *ctx);
 
 #endif

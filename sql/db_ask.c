@@ -38,13 +38,13 @@ member(const char *json, const char *name, char out[static 72])
 }
 
 /* {"session":"uuid","turn":1,"chat":"uuid","agent":"name"}, the same with
- * "typing":1 for the turn, {"command":1}, or {"rules":true}. */
+ * "typing":1 for the turn, {"command":1}, {"rules":true}, {"agents":true}. */
 void
 on_work(void *ctx, const char *channel, const char *payload)
 {
 	struct db *db = ctx;
 	char command[72], rules[72], session[72], turn[72], chat[72], agent[72];
-	char typing[72];
+	char typing[72], agents[72];
 	struct queued_turn q = {
 		.session = member(payload, "session", session),
 		.turn = atoll(member(payload, "turn", turn)),
@@ -59,6 +59,8 @@ on_work(void *ctx, const char *channel, const char *payload)
 		db->cb->commands(db->ctx);
 	if (*member(payload, "rules", rules))
 		db->cb->rules(db->ctx);
+	if (*member(payload, "agents", agents))
+		db->cb->agents(db->ctx);
 	if (strlen(session) != 36)
 		return;
 	if (strlen(chat) != 36 || !*agent)
@@ -120,6 +122,8 @@ question_fail(struct question *a, const struct sql_error *e)
 		a->transcript(a->ctx, a->session, a->turn, NULL, &words);
 	else if (a->rules)
 		a->rules(a->ctx, NULL, 0, &words);
+	else if (a->spares)
+		a->spares(a->ctx, NULL, 0, &words);
 	else if (a->warm)
 		a->warm(a->ctx, NULL, "database", words.text);
 	else if (a->leaving)
@@ -340,6 +344,56 @@ db_permission_rules(struct db *db, db_rules_fn *done, void *ctx)
 	if (!question_can(a))
 		return;
 	conn_ask(db->asker, "permission_rules", &p, on_rules, a);
+}
+
+static void
+on_spares(void *ctx, const PGresult *res, const struct sql_error *e)
+{
+	struct question *a = ctx;
+	struct spare_row *list;
+	int n;
+
+	if (e) {
+		question_fail(a, e);
+		return;
+	}
+	n = PQntuples(res);
+	list = xcalloc((size_t)n + 1, sizeof *list);
+	for (int i = 0; i < n; i++)
+		list[i] = (struct spare_row){
+			.agent = result_text(res, i, "agent"),
+			.spares = result_int8(res, i, "spares"),
+			.execution_id = result_int8(res, i, "execution_id"),
+			.command = parse_array(result_text(res, i, "command")),
+			.env = parse_array(result_text(res, i, "env")),
+			.mcp_servers = result_text(res, i, "mcp_servers"),
+			.client_capabilities = result_text(res, i,
+			    "client_capabilities"),
+			.permission_mode = result_text(res, i,
+			    "permission_mode"),
+			.config_hash = result_text(res, i, "config_hash"),
+			.launcher_words = result_int8(res, i,
+			    "launcher_words"),
+		};
+	a->spares(a->ctx, list, (size_t)n, NULL);
+	for (int i = 0; i < n; i++) {
+		strv_free(&list[i].command);
+		strv_free(&list[i].env);
+	}
+	free(list);
+	question_free(a);
+}
+
+void
+db_spares(struct db *db, db_spares_fn *done, void *ctx)
+{
+	struct question *a = question_new(db, ctx, NULL);
+	struct params p = { 0 };
+
+	a->spares = done;
+	if (!question_can(a))
+		return;
+	conn_ask(db->asker, "spares", &p, on_spares, a);
 }
 
 /* ---- decisions */

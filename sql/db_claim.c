@@ -44,8 +44,7 @@ take_element(const char *s, struct buf *out)
 	return quoted && *s ? s + 1 : s;
 }
 
-/* "{a,\"b c\"}" as a list; the caller frees it. Never NULL. */
-static char **
+char **
 parse_array(const char *s)
 {
 	char **list = xcalloc(1, sizeof *list);

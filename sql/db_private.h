@@ -73,6 +73,7 @@ struct question {
 	db_commands_fn *commands;
 	db_transcript_fn *transcript;
 	db_rules_fn *rules;
+	db_spares_fn *spares;
 	db_warm_fn *warm;
 	db_leaving_fn *leaving;
 	db_left_fn *left;
@@ -105,7 +106,9 @@ void questions_free(struct db *db);
 /* What a row says of a session's working copy. */
 struct claimed_turn question_copy(const PGresult *res, int row);
 
-/* db_claim.c: those that wait for a reserved id will not get one. */
+/* db_claim.c: "{a,\"b c\"}" as a list, never NULL; the caller frees it. */
+char **parse_array(const char *s);
+/* Those that wait for a reserved id will not get one. */
 void questions_refuse_waiting(struct db *db);
 
 #endif

@@ -707,6 +707,19 @@ create or replace trigger permission_rules_changed
 	after insert or update or delete or truncate on hearth.permission_rules
 	for each statement execute function hearth.permission_rules_changed();
 
+create or replace function hearth.agents_changed()
+returns trigger language plpgsql
+set search_path = pg_catalog, hearth, pg_temp as $$
+begin
+	perform pg_notify('hearth_work', '{"agents":true}');
+	return null;
+end $$;
+comment on function hearth.agents_changed() is
+	'Tells every node to look at the registry again: for its spares';
+create or replace trigger agents_changed
+	after insert or update or delete or truncate on hearth.agents
+	for each statement execute function hearth.agents_changed();
+
 create or replace function hearth.close_agent(chat uuid, agent text,
 	requested_by text default null)
 returns bigint language sql security definer

@@ -157,16 +157,26 @@ struct usage_row {
 void record_usage(struct chat_log *log, const char *agent,
     const struct usage_row *row);
 
-void record_execution_start(struct chat_log *log, int64_t execution,
-    const char *agent, int64_t pid, int64_t spawn_ms, const char *origin);
-void record_execution_ready(struct chat_log *log, int64_t execution,
-    int64_t initialize_ms, int64_t session_ms);
+/* log: NULL while it is a spare, which no chat has claimed. */
+void record_execution_start(struct recorder *r, struct chat_log *log,
+    int64_t execution, const char *agent, int64_t pid, int64_t spawn_ms,
+    const char *origin);
+/* session_ms: -1, it has none yet. */
+void record_execution_ready(struct recorder *r, struct chat_log *log,
+    int64_t execution, int64_t initialize_ms, int64_t session_ms);
 /* What its processes take now, in kB. */
-void record_execution_memory(struct chat_log *log, int64_t execution,
-    int64_t rss_kb);
-void record_execution_end(struct chat_log *log, int64_t execution,
-    int exit_code, int term_signal, const char *end_reason,
-    int64_t peak_rss_kb, const char *stderr_tail);
+void record_execution_memory(struct recorder *r, struct chat_log *log,
+    int64_t execution, int64_t rss_kb);
+struct execution_end {
+	int exit_code, term_signal;
+	const char *end_reason;
+	int64_t peak_rss_kb;
+	const char *stderr_tail;
+};
+void record_execution_end(struct recorder *r, struct chat_log *log,
+    int64_t execution, const struct execution_end *end);
+/* It was a spare and is the chat's from now on. */
+void record_execution_claimed(struct chat_log *log, int64_t execution);
 
 struct tool_call_row {
 	const char *tool_call_id, *title, *kind, *status;

@@ -506,73 +506,88 @@ record_usage(struct chat_log *log, const char *agent,
 	item_queue(log->r, it, true);
 }
 
-void
-record_execution_start(struct chat_log *log, int64_t execution,
-    const char *agent, int64_t pid, int64_t spawn_ms, const char *origin)
+/* Of a life of a child; NULL: its chat is fenced. */
+static struct item *
+of_execution(struct recorder *r, struct chat_log *log, const char *name)
 {
-	struct item *it;
+	return log && log->is_fenced ? NULL : statement(r, log, name);
+}
 
-	if (log->is_fenced)
+void
+record_execution_start(struct recorder *r, struct chat_log *log,
+    int64_t execution, const char *agent, int64_t pid, int64_t spawn_ms,
+    const char *origin)
+{
+	struct item *it = of_execution(r, log, "execution_start");
+
+	if (!it)
 		return;
-	it = statement(log->r, log, "execution_start");
 	add_age(it);
 	add_int(it, execution);
-	add(it, log->chat);
+	add(it, log ? log->chat : NULL);
 	add(it, agent);
-	add_int(it, log->r->last_node);
+	add_int(it, r->last_node);
 	add_int(it, pid);
 	add_known(it, spawn_ms, 0);
 	add(it, origin);
-	item_queue(log->r, it, true);
+	item_queue(r, it, true);
 }
 
 void
-record_execution_ready(struct chat_log *log, int64_t execution,
-    int64_t initialize_ms, int64_t session_ms)
+record_execution_ready(struct recorder *r, struct chat_log *log,
+    int64_t execution, int64_t initialize_ms, int64_t session_ms)
 {
-	struct item *it;
+	struct item *it = of_execution(r, log, "execution_ready");
 
-	if (log->is_fenced)
+	if (!it)
 		return;
-	it = statement(log->r, log, "execution_ready");
 	add_int(it, execution);
 	add_known(it, initialize_ms, 0);
 	add_known(it, session_ms, 0);
-	item_queue(log->r, it, true);
+	item_queue(r, it, true);
 }
 
 void
-record_execution_end(struct chat_log *log, int64_t execution, int exit_code,
-    int term_signal, const char *end_reason, int64_t peak_rss_kb,
-    const char *stderr_tail)
+record_execution_end(struct recorder *r, struct chat_log *log,
+    int64_t execution, const struct execution_end *end)
 {
-	struct item *it;
+	struct item *it = of_execution(r, log, "execution_end");
 
-	if (log->is_fenced)
+	if (!it)
 		return;
-	it = statement(log->r, log, "execution_end");
 	add_age(it);
 	add_int(it, execution);
-	add_known(it, exit_code, 0);
-	add_known(it, term_signal, 1);
-	add(it, end_reason);
-	add_known(it, peak_rss_kb, 1);
-	add(it, stderr_tail);
-	item_queue(log->r, it, true);
+	add_known(it, end->exit_code, 0);
+	add_known(it, end->term_signal, 1);
+	add(it, end->end_reason);
+	add_known(it, end->peak_rss_kb, 1);
+	add(it, end->stderr_tail);
+	item_queue(r, it, true);
 }
 
 void
-record_execution_memory(struct chat_log *log, int64_t execution,
-    int64_t rss_kb)
+record_execution_memory(struct recorder *r, struct chat_log *log,
+    int64_t execution, int64_t rss_kb)
 {
-	struct item *it;
+	struct item *it = of_execution(r, log, "execution_memory");
 
-	if (log->is_fenced)
+	if (!it)
 		return;
-	it = statement(log->r, log, "execution_memory");
 	add_int(it, execution);
 	add_int(it, rss_kb);
-	item_queue(log->r, it, false);
+	item_queue(r, it, false);
+}
+
+void
+record_execution_claimed(struct chat_log *log, int64_t execution)
+{
+	struct item *it = of_execution(log->r, log, "execution_claimed");
+
+	if (!it)
+		return;
+	add_int(it, execution);
+	add(it, log->chat);
+	item_queue(log->r, it, true);
 }
 
 void

@@ -26,8 +26,9 @@ struct place {
 static void
 execution_ready(struct place *p, const struct agent_event *ev)
 {
-	record_execution_ready(p->chat->log, seat_execution(p->seat),
-	    ev->ready.initialize_ms, ev->ready.session_ms);
+	record_execution_ready(p->sup->recorder, p->chat->log,
+	    seat_execution(p->seat), ev->ready.initialize_ms,
+	    ev->ready.session_ms);
 	record_agent_session(p->chat->log, p->agent,
 	    &(struct agent_session_row){
 		.status = p->turn ? "active" : "idle",
@@ -60,9 +61,9 @@ configured(struct place *p, const struct agent_event *ev)
 static void
 spawned(struct place *p, const struct agent_event *ev)
 {
-	record_execution_start(p->chat->log, seat_execution(p->seat),
-	    p->agent, ev->spawned.pid, ev->spawned.spawn_ms,
-	    seat_origin(p->seat));
+	record_execution_start(p->sup->recorder, p->chat->log,
+	    seat_execution(p->seat), p->agent, ev->spawned.pid,
+	    ev->spawned.spawn_ms, seat_origin(p->seat));
 	record_agent_session(p->chat->log, p->agent,
 	    &(struct agent_session_row){
 		.status = "warming",
@@ -252,13 +253,25 @@ failed(struct place *p, const struct agent_event *ev)
 		turn_fail(p->turn, ev->failed.error_code, ev->failed.error);
 }
 
+void
+agent_record_end(struct supervisor *sup, struct chat_log *log,
+    const struct seat *seat, const struct agent_event *ev)
+{
+	record_execution_end(sup->recorder, log, seat_execution(seat),
+	    &(struct execution_end){
+		.exit_code = ev->ended.exit_code,
+		.term_signal = ev->ended.term_signal,
+		.end_reason = ev->ended.end_reason,
+		.peak_rss_kb = ev->ended.peak_rss_kb,
+		.stderr_tail = ev->ended.stderr_tail,
+	    });
+}
+
 static void
 ended(struct place *p, const struct agent_event *ev)
 {
 	p->sup->is_room_freed = true;
-	record_execution_end(p->chat->log, seat_execution(p->seat),
-	    ev->ended.exit_code, ev->ended.term_signal, ev->ended.end_reason,
-	    ev->ended.peak_rss_kb, ev->ended.stderr_tail);
+	agent_record_end(p->sup, p->chat->log, p->seat, ev);
 	if (p->chat->late_tools != 0)
 		record_late_tool_calls_end(p->chat->log, p->chat->late_tools,
 		    p->agent);
@@ -297,6 +310,8 @@ handle(struct place *p, const struct agent_event *ev)
 	case AGENT_SPAWNED:
 		spawned(p, ev);
 		break;
+	case AGENT_INITIALIZED:
+		break; /* a spare's */
 	case AGENT_READY:
 		execution_ready(p, ev);
 		break;
@@ -341,6 +356,10 @@ agent_on_event(void *ctx, struct seat *seat, const struct agent_event *ev)
 	struct supervisor *sup = ctx;
 	struct place p = { .sup = sup, .seat = seat };
 
+	if (seat_is_spare(seat)) {
+		spare_on_event(sup, seat, ev);
+		return;
+	}
 	p.agent = seat_agent(seat);
 	p.session = session_find(sup, seat_session(seat));
 	if (!p.session)
@@ -372,6 +391,27 @@ agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb)
 	struct chat *c = s && !s->is_lost ?
 	    session_find_chat(s, seat_chat(seat)) : NULL;
 
+	if (seat_is_spare(seat))
+		spare_on_memory(sup, seat, pss_kb);
+	else if (c)
+		record_execution_memory(sup->recorder, c->log,
+		    seat_execution(seat), pss_kb);
+}
+
+void
+agent_on_sleep(void *ctx, struct seat *seat, bool is_asleep)
+{
+	struct supervisor *sup = ctx;
+	struct session *s = session_find(sup, seat_session(seat));
+	struct chat *c = s && !s->is_lost ?
+	    session_find_chat(s, seat_chat(seat)) : NULL;
+
 	if (c)
-		record_execution_memory(c->log, seat_execution(seat), pss_kb);
+		record_agent_session(c->log, seat_agent(seat),
+		    &(struct agent_session_row){
+			.status = is_asleep ? "hibernated" : "idle",
+			.pid = -1,
+			.crash_count = -1,
+			.backoff_ms = -1,
+		    });
 }

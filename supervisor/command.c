@@ -339,6 +339,11 @@ suspend_agent(struct supervisor *sup, const struct command *c)
 static void
 resume_agent(struct supervisor *sup, const struct command *c)
 {
+	struct seat *seat = pool_find(sup->pool, c->session, c->chat,
+	    c->agent);
+
+	if (seat)
+		seat_touch(seat);
 	note_suspended(sup, c, false);
 	done(sup, c);
 }

@@ -145,3 +145,16 @@ launcher_expand(char *const *argv, size_t n, char *const *env,
 		strv_add(&list, *word);
 	return list;
 }
+
+bool
+launcher_names_place(char *const *argv, size_t n)
+{
+	static const char *const names[] = { "{worktree}", "{worktree:sh}",
+		"{project}", "{project:sh}" };
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+			if (strstr(argv[i], names[k]) != NULL)
+				return true;
+	return false;
+}

@@ -16,6 +16,7 @@
 #ifndef HEARTH_LAUNCHER_H
 #define HEARTH_LAUNCHER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct launcher_place {
@@ -28,5 +29,8 @@ struct launcher_place {
  */
 char **launcher_expand(char *const *argv, size_t n, char *const *env,
     const struct launcher_place *at);
+
+/* Whether one of the n words differs from one working copy to another. */
+bool launcher_names_place(char *const *argv, size_t n);
 
 #endif

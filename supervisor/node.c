@@ -88,11 +88,11 @@ tell_status(struct node *n)
 	if (n->sup)
 		c = supervisor_children(n->sup);
 	sd_notify_send("STATUS=%s%s: %d turns, %d agents working, %d idle, "
-	    "%d starting", phase_words[n->phase],
+	    "%d starting, %d spare", phase_words[n->phase],
 	    n->phase == NODE_SERVING && !n->is_db_up ?
 	    " (PostgreSQL is away)" : "",
 	    n->sup ? supervisor_turns(n->sup) : 0, c.working, c.idle,
-	    c.starting);
+	    c.starting, c.spare);
 }
 
 static void
@@ -171,6 +171,12 @@ on_db_rules(void *ctx)
 }
 
 static void
+on_db_agents(void *ctx)
+{
+	supervisor_agents(((struct node *)ctx)->sup);
+}
+
+static void
 on_db_fenced(void *ctx, const char *session)
 {
 	supervisor_fenced(((struct node *)ctx)->sup, session);
@@ -227,6 +233,7 @@ serve(struct node *n)
 		.typing = on_db_typing,
 		.commands = on_db_commands,
 		.rules = on_db_rules,
+		.agents = on_db_agents,
 		.fenced = on_db_fenced,
 		.pressure = on_db_pressure,
 		.chat_pressure = on_db_chat_pressure,

@@ -59,6 +59,9 @@ struct supervisor {
 	int rules_asked;            /* readings of the permission rules under
 	                             * way */
 	bool rules_again;           /* another must follow */
+	struct list spares;         /* struct spare_wish: by agent */
+	bool is_asking_spares;
+	bool ask_spares_again;
 	bool is_sweeping;           /* for sessions that are leaving */
 	bool sweep_again;
 	struct leaving_limits limits; /* the options' */
@@ -259,10 +262,29 @@ void session_free(struct session *s);
 /* supervisor/launch.c: from a registry entry to a child in its seat */
 void launch_fill(struct launch *l, const struct claimed_turn *c);
 void launch_clear(struct launch *l);
-/* There is no live seat for the pair, and the working copy is made. */
+/* There is no live seat for the pair, and the working copy is made. A spare
+ * is claimed, or a child started. */
 struct seat *launch_start(const struct launch *l, struct chat *chat,
     const char *agent, int64_t execution, const char *origin,
     struct err *e);
+
+/* A child of no chat, initialized and then waiting. */
+struct seat *launch_spare(struct supervisor *sup, const struct spare_row *row,
+    struct err *e);
+
+/* supervisor/spare.c: children ahead of chats */
+/* Reads how many spares are wanted of which agent, and makes it so. */
+void spares_load(struct supervisor *sup);
+/* There may be room for one that is missing, or time to try again. */
+void spares_look(struct supervisor *sup);
+/* One of the agent was claimed. */
+void spares_claimed(struct supervisor *sup, const char *agent);
+void spare_on_event(struct supervisor *sup, struct seat *seat,
+    const struct agent_event *ev);
+void spare_on_memory(struct supervisor *sup, struct seat *seat,
+    int64_t pss_kb);
+void spares_stop(struct supervisor *sup);
+void spares_free(struct supervisor *sup);
 
 /* supervisor/warm.c: children ahead of turns */
 /* command: to be answered when the child is ready or cannot be; 0: none. */
@@ -421,7 +443,11 @@ void turn_on_configured(struct turn *t, const char *error);
 /* supervisor/agent.c */
 void agent_on_event(void *ctx, struct seat *seat,
     const struct agent_event *ev);
+/* log NULL: of a spare. */
+void agent_record_end(struct supervisor *sup, struct chat_log *log,
+    const struct seat *seat, const struct agent_event *ev);
 void agent_on_memory(void *ctx, struct seat *seat, int64_t pss_kb);
+void agent_on_sleep(void *ctx, struct seat *seat, bool is_asleep);
 
 /* supervisor/supervisor.c */
 /* Looks for sessions whose turns could start. */

@@ -53,8 +53,9 @@ supervisor_new(struct ev_loop *loop, const struct options *opt,
 	sup->db = db;
 	sup->recorder = db_recorder(db);
 	list_init(&sup->for_room);
+	list_init(&sup->spares);
 	sup->pool = pool_new(loop, &cfg, agent_on_event, sup);
-	pool_on_memory(sup->pool, agent_on_memory);
+	pool_on_memory(sup->pool, agent_on_memory, agent_on_sleep);
 	sup->workspace = workspace_new(loop, opt->state_dir);
 	sup->permission_timeout = opt->permission_timeout;
 	sup->state_dir = opt->state_dir;
@@ -100,6 +101,7 @@ supervisor_free(struct supervisor **supervisor)
 	map_free(&sup->sessions);
 	map_free(&sup->typed);
 	measure_end(sup);
+	spares_free(sup);
 	workspace_free(&sup->workspace);
 	free(sup);
 	*supervisor = NULL;
@@ -178,6 +180,7 @@ on_poll(struct ev_loop *loop, ev_timer *t, int revents)
 	retire_sweep(sup);
 	if (sup->is_measuring_due)
 		measure_look(sup);
+	spares_look(sup);
 }
 
 /* ---- the database's callbacks */
@@ -194,6 +197,7 @@ supervisor_up(struct supervisor *sup)
 	supervisor_look(sup);
 	retire_sweep(sup);
 	measure_look(sup);
+	spares_load(sup);
 }
 
 static void
@@ -247,6 +251,12 @@ supervisor_rules(struct supervisor *sup)
 }
 
 void
+supervisor_agents(struct supervisor *sup)
+{
+	spares_load(sup);
+}
+
+void
 supervisor_fenced(struct supervisor *sup, const char *session)
 {
 	struct session *s = session_find(sup, session);
@@ -285,6 +295,7 @@ supervisor_drain(struct supervisor *sup, void (*on_quiet)(void *ctx),
     void *ctx)
 {
 	sup->is_draining = true;
+	spares_stop(sup);
 	sup->on_quiet = on_quiet;
 	sup->ctx = ctx;
 }
@@ -342,6 +353,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
 	if (sup->is_room_freed) {
 		sup->is_room_freed = false;
 		turns_take_room(sup);
+		spares_look(sup);
 	}
 	if (sup->on_quiet && sup->turns == 0 && sup->tasks == 0) {
 		fn = sup->on_quiet;

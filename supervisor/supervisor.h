@@ -36,6 +36,7 @@ void supervisor_typing(struct supervisor *sup, const char *session,
     const char *chat, const char *agent);
 void supervisor_commands(struct supervisor *sup);
 void supervisor_rules(struct supervisor *sup);
+void supervisor_agents(struct supervisor *sup);
 void supervisor_fenced(struct supervisor *sup, const char *session);
 void supervisor_pressure(struct supervisor *sup, bool full);
 void supervisor_chat_pressure(struct supervisor *sup, const char *session,

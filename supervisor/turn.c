@@ -100,6 +100,8 @@ new_turn(struct session *s, const struct claimed_turn *c)
 static void
 deliver(struct turn *t, struct seat *seat)
 {
+	/* wakes it, should it be hibernated */
+	seat_hold(seat, true);
 	set_state(t, TURN_RUNNING);
 	whose_add(t->session, t->chat, t->id, t->agent, false);
 	record_turn_started(t->chat->log, t->id, t->agent,
@@ -202,6 +204,7 @@ start_child(struct turn *t)
 	seat = launch_start(&t->launch, t->chat, t->agent, t->execution,
 	    "cold", &e);
 	if (seat) {
+		t->execution = seat_execution(seat);
 		t->is_execution_spent = true;
 		seat_hold(seat, true);
 	} else {

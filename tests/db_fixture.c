@@ -97,6 +97,12 @@ on_session_work(void *ctx, const struct queued_turn *q)
 }
 
 static void
+on_agents_changed(void *ctx)
+{
+	((struct node *)ctx)->agents++;
+}
+
+static void
 on_commands_wait(void *ctx)
 {
 	((struct node *)ctx)->commands++;
@@ -150,8 +156,8 @@ node_begin(struct node *n, const char *conninfo, const char *name)
 {
 	static const struct db_callbacks callbacks = {
 		.up = on_up, .down = on_down, .work = on_session_work,
-		.commands = on_commands_wait, .fenced = on_fence_lost,
-		.pressure = on_pressure_told,
+		.commands = on_commands_wait, .agents = on_agents_changed,
+		.fenced = on_fence_lost, .pressure = on_pressure_told,
 		.chat_pressure = on_chat_pressure_told,
 		.fatal = on_fatal_told,
 	};

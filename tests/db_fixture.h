@@ -23,7 +23,7 @@ struct node {
 	struct ev_loop *loop;
 	struct db *db;
 	struct ev_timer tick;   /* so that turn_loop() never waits for long */
-	int ups, first_ups, downs, works, commands, fences, pressures;
+	int ups, first_ups, downs, works, commands, agents, fences, pressures;
 	bool is_full;
 	char full_chat[64];     /* whose share was told to be full; "" when the
 	                         * newest news is that one is not */

@@ -27,6 +27,19 @@ wait_takes(const char *chat_id, int mib)
 	wait_value("t", LIMIT, "select (" TAKES ") >= %d", chat_id, mib);
 }
 
+/*
+ * Where this machine could hibernate them they must end all the same here, which
+ * tests/e2e_hibernate.c does not see: they have a process that is stopped.
+ */
+static void
+never_asleep(void)
+{
+	prepare();
+	sql("update hearth.agents set launcher = array['sh', '-c', "
+	    "'sleep 600 <&- >/dev/null 2>&1 & kill -STOP $!; exec \"$@\"', "
+	    "'sh'] where name = 'fake'");
+}
+
 START_TEST(the_pool_shows_what_a_child_and_all_below_it_take)
 {
 	long long before;
@@ -49,6 +62,7 @@ START_TEST(the_least_recently_used_go_until_the_rest_fits)
 {
 	const char *chats[4];
 
+	never_asleep();
 	start("max_memory=250MiB", NULL);
 	for (int i = 0; i < 4; i++) {
 		chats[i] = new_chat(session_of(chat));
@@ -77,6 +91,7 @@ START_TEST(one_that_has_a_turn_stays_though_it_is_the_oldest)
 	const char *other;
 	int64_t turn;
 
+	never_asleep();
 	start("max_memory=180MiB", NULL);
 	other = new_chat(new_session(project));
 	turn = submit(chat, "fake", "memory 100; say x; hang");
@@ -95,6 +110,7 @@ START_TEST(one_whose_grandchildren_work_stays_though_it_is_the_oldest)
 	const char *other;
 	int64_t turn;
 
+	never_asleep();
 	start("max_memory=180MiB", NULL);
 	other = new_chat(session_of(chat));
 	turn = complete(chat, "fake", "memory 100; " BUSY);
@@ -173,6 +189,7 @@ START_TEST(when_all_are_at_work_none_is_stopped_and_one_line_says_so)
 	const char *other;
 	int64_t first, second;
 
+	never_asleep();
 	start("max_memory=150MiB", NULL);
 	other = new_chat(new_session(project));
 	first = submit(chat, "fake", "memory 100; say x; hang");
@@ -225,6 +242,7 @@ START_TEST(a_suspended_child_ends_and_the_next_turn_goes_on)
 	shell("mkdir -p -m 0777 '%s/sessions'", folder);
 	add_agent("fake", "--resume", "--store",
 	    keep(xasprintf("%s/sessions", folder)), NULL);
+	never_asleep();
 	start(NULL);
 	complete(chat, "fake", "memory 50");
 	pid = agent_pid(chat, "fake");
@@ -248,6 +266,7 @@ START_TEST(a_suspension_can_be_taken_back)
 {
 	pid_t pid;
 
+	never_asleep();
 	start(NULL);
 	complete(chat, "fake", "say x");
 	pid = agent_pid(chat, "fake");

@@ -1144,6 +1144,38 @@ START_TEST(stopped_child_still_gets_the_ladders_signal)
 }
 END_TEST
 
+static void
+wait_for_states(const char *pids, char state)
+{
+	for (; *pids; pids += strcspn(pids, "\n") + 1)
+		wait_for_state(atoi(pids), state);
+}
+
+START_TEST(frozen_tree_stands_still_and_hears_of_its_stop)
+{
+	struct ev_loop *loop = ev_loop_new(0);
+	struct run r;
+
+	start_tree(&r, loop, "exit", "wait:600000");
+	child_freeze(r.child);
+	wait_for_states(r.out.data, 'T');
+	wait_for_state(r.pid, 'T');
+	child_thaw(r.child);
+	wait_for_states(r.out.data, 'S');
+	wait_for_state(r.pid, 'S');
+	child_freeze(r.child);
+	wait_for_state(r.pid, 'T');
+	child_close_stdin(r.child);
+	child_stop(r.child);
+	UNTIL(&r, is_over);
+	/* it has read the end of its input */
+	ck_assert_int_eq(r.x.exit_code, 99);
+	assert_all_dead(r.out.data);
+	finish(&r);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(one_signal_goes_to_the_child_alone)
 {
 	struct ev_loop *loop = ev_loop_new(0);
@@ -1353,6 +1385,8 @@ suite(void)
 	tcase_add_test(t, ladder_is_climbed_in_order_and_no_faster);
 	tcase_add_test(t, ladder_ends_as_soon_as_the_child_does);
 	tcase_add_test(t, stopped_child_still_gets_the_ladders_signal);
+	tcase_add_test(t,
+	    frozen_tree_stands_still_and_hears_of_its_stop);
 	tcase_add_test(t, one_signal_goes_to_the_child_alone);
 	tcase_add_test(t, many_children_leave_no_fd_and_no_process);
 	tcase_add_test(t, no_descriptors_left_is_an_error_and_leaks_nothing);

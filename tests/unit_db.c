@@ -576,6 +576,8 @@ START_TEST(commands_are_taken_once_with_what_they_are_about)
 	    session_id(2));
 	pg_execf(pg, "select hearth.close_chat('%s')", chat_id(2));
 	UNTIL(&node, node.commands >= 3);
+	pg_exec(pg, "update hearth.agents set spares = 1");
+	UNTIL(&node, node.agents == 1);
 	take();
 	ck_assert_str_eq(taken.all, "cancel 01 fake 1 queued ann - 0 0 -; "
 	    "answer_permission 01 fake 1 queued bob - 70 3 yes; ");
@@ -938,6 +940,7 @@ END_TEST
 START_TEST(the_daemons_own_rights_are_enough)
 {
 	struct chat_log *log;
+	struct recorder *r;
 	char *other = NULL;
 	int done = 0;
 
@@ -952,15 +955,18 @@ START_TEST(the_daemons_own_rights_are_enough)
 	ck_assert_int_ne(claim(1, NULL, 0), 0);
 	take();
 	ask_waiting(5);
-	log = chat_log_open(db_recorder(node.db), session_id(1), chat_id(1),
-	    0);
+	r = db_recorder(node.db);
+	log = chat_log_open(r, session_id(1), chat_id(1), 0);
 	record_turn_started(log, got.t.turn, "fake",
 	    &(struct turn_start){ .prompt = "[]" });
 	record_turn_running(log, got.t.turn, "fake", 7, false);
 	record_worktree(log, "/w", "b", "c");
-	record_execution_start(log, 7, "fake", 1, 1, "cold");
-	record_execution_ready(log, 7, 1, 1);
-	record_execution_end(log, 7, 0, 0, "done", 1, "");
+	record_execution_start(r, log, 7, "fake", 1, 1, "cold");
+	record_execution_ready(r, log, 7, 1, 1);
+	record_execution_end(r, log, 7, &(struct execution_end){
+	    .end_reason = "done", .peak_rss_kb = 1, .stderr_tail = "" });
+	record_execution_start(r, NULL, 8, "fake", 1, 1, "spare");
+	record_execution_claimed(log, 8);
 	record_tool_call(log, got.t.turn, "fake", &(struct tool_call_row){
 	    .tool_call_id = "t", .title = "x", .status = "pending" });
 	record_permission(log, got.t.turn, "fake", 7, 1, "t", "{}", "[]");

@@ -82,6 +82,18 @@ START_TEST(nothing_is_unset_in_an_empty_environment)
 }
 END_TEST
 
+START_TEST(what_differs_between_working_copies_is_found)
+{
+	static char *argv[] = { "env", "{home}", "{state_dir}/{command}",
+		"{worktree", "{env}", "-C{worktree}", "{project:sh}/x" };
+
+	ck_assert(!launcher_names_place(argv, 0));
+	ck_assert(!launcher_names_place(argv, 5));
+	ck_assert(launcher_names_place(argv, 6));
+	ck_assert(launcher_names_place(argv + 6, 1));
+}
+END_TEST
+
 /* Whatever is in a word, a shell gives it back as it was. */
 START_TEST(shell_reads_quoted_words_as_they_were)
 {
@@ -192,6 +204,7 @@ main(void)
 	tcase_add_loop_test(t, placeholders_of_the_launcher_are_expanded, 0,
 	    COUNT(cases));
 	tcase_add_test(t, nothing_is_unset_in_an_empty_environment);
+	tcase_add_test(t, what_differs_between_working_copies_is_found);
 	tcase_add_test(t, shell_reads_quoted_words_as_they_were);
 	tcase_add_loop_test(t, client_writes_the_words_of_a_launcher, 0,
 	    COUNT(made));

@@ -262,10 +262,12 @@ struct round {
 };
 
 static void
-on_tree(void *ctx, int64_t serial, const struct footprint *f)
+on_tree(void *ctx, int64_t serial, const struct footprint *f,
+    const char *refusal)
 {
 	struct round *r = ctx;
 
+	ck_assert_ptr_null(refusal);
 	r->trees++;
 	r->serial = serial;
 	r->last = *f;
@@ -292,7 +294,7 @@ START_TEST(the_helper_answers_round_after_round)
 	tell(&g, 'm');
 	for (int i = 1; i <= 3; i++) {
 		for (int n = 1; n <= 300; n++)
-			memory_add(m, n, &g.root, 1);
+			memory_add(m, n, MEMORY_SIZE, &g.root, 1);
 		memory_ask(m);
 		ck_assert(memory_is_busy(m));
 		ev_run(r.loop, 0);
@@ -306,10 +308,10 @@ START_TEST(the_helper_answers_round_after_round)
 	}
 	/* one that was ended is started again, in the middle of a round, too */
 	memory_rest(m);
-	memory_add(m, 1, &g.root, 1);
+	memory_add(m, 1, MEMORY_SIZE, &g.root, 1);
 	memory_ask(m);
 	memory_rest(m);
-	memory_add(m, 5, &g.root, 1);
+	memory_add(m, 5, MEMORY_SIZE, &g.root, 1);
 	memory_ask(m);
 	ev_run(r.loop, 0);
 	ck_assert_str_eq(r.why.text, "");
@@ -345,20 +347,20 @@ START_TEST(a_helper_that_dies_fails_its_round_and_the_next_has_a_new_one)
 	struct grove g = plant();
 	pid_t helper = 0;
 
-	memory_add(m, 1, &g.root, 1);
+	memory_add(m, 1, MEMORY_SIZE, &g.root, 1);
 	memory_ask(m);
 	ev_run(r.loop, 0);
 	ck_assert_str_eq(r.why.text, "");
 	tree_walk(getpid(), note_helper, &helper);
 	ck_assert_int_gt(helper, 0);
 	ck_assert_int_eq(kill(helper, SIGSTOP), 0);
-	memory_add(m, 1, &g.root, 1);
+	memory_add(m, 1, MEMORY_SIZE, &g.root, 1);
 	memory_ask(m);
 	ck_assert_int_eq(kill(helper, SIGKILL), 0);
 	ev_run(r.loop, 0);
 	ck_assert_ptr_nonnull(strstr(r.why.text, "hearth-memory"));
 	ck_assert_int_eq(r.trees, 1);
-	memory_add(m, 2, &g.root, 1);
+	memory_add(m, 2, MEMORY_SIZE, &g.root, 1);
 	memory_ask(m);
 	ev_run(r.loop, 0);
 	ck_assert_str_eq(r.why.text, "");

@@ -180,8 +180,8 @@ START_TEST(rows_of_every_kind_are_stored)
 	    .offers = "{\"modes\":{\"currentModeId\":\"ask\"}}" };
 
 	record_agent_session(chat, "fake", &row);
-	record_execution_start(chat, 7, "fake", 99, 12, "cold");
-	record_execution_ready(chat, 7, 100, 200);
+	record_execution_start(rec, chat, 7, "fake", 99, 12, "cold");
+	record_execution_ready(rec, chat, 7, 100, 200);
 	record_tool_call(chat, turn, "fake", &tool);
 	record_permission(chat, turn, "fake", 7, 1, "t1", "{}", "[]");
 	record_permission_end(chat, turn, "fake", 7, 1, "answered", "yes",
@@ -208,7 +208,8 @@ START_TEST(rows_of_every_kind_are_stored)
 	record_agent_update(chat, "fake", "mode", "{\"modeId\":\"code\"}");
 	record_agent_update(chat, "fake", "commands",
 	    "{\"availableCommands\":[]}");
-	record_execution_end(chat, 7, -1, 9, "SIGKILL", 1000, "oops");
+	record_execution_end(rec, chat, 7, &(struct execution_end){ -1, 9,
+	    "SIGKILL", 1000, "oops" });
 	flush();
 	ck_assert_str_eq(pg_value(pg, "select concat_ws(' ', status, pid, "
 	    "agent_session_id, mode_id, context_used, context_size, cost, "
@@ -684,7 +685,7 @@ START_TEST(a_poison_row_is_mended_or_dropped_alone)
 	say(1, "before");
 	record_tool_call(chat, 1, "fake", &tool);
 	/* Nothing mends an origin that there is not. */
-	record_execution_start(chat, 7, "fake", 1, 1, "nonsense");
+	record_execution_start(rec, chat, 7, "fake", 1, 1, "nonsense");
 	say(1, "after");
 	flush();
 	ck_assert_str_eq(pg_value(pg, EVENTS),

@@ -96,7 +96,7 @@ keep(char **to, const char *s)
 static void
 note_order(struct box *b, enum agent_event_type type)
 {
-	char c = "SRCTUAPpDFEG"[type];
+	char c = "SIRCTUAPpDFEG"[type];
 
 	if (b->order.len == 0 || b->order.data[b->order.len - 1] != c)
 		buf_addc(&b->order, c);
@@ -681,6 +681,65 @@ START_TEST(conversation_is_reopened_or_replaced)
 }
 END_TEST
 
+static void
+box_spare(struct box *b)
+{
+	b->spec.is_spare = true;
+	box_start(b);
+	WAIT_FOR(b, b->count[AGENT_INITIALIZED] == 1);
+	ck_assert_int_eq(worker_state(b->w), WORKER_SPARE);
+}
+
+/* Its process stays where it is: the session has another folder. */
+START_TEST(spare_waits_for_whom_it_is_claimed)
+{
+	struct box *b = box_new("--load", NULL);
+
+	b->spec.start_timeout = 300;
+	box_spare(b);
+	run_ms(b, 400);
+	ck_assert_int_eq(worker_state(b->w), WORKER_SPARE);
+	ck_assert_int_eq(b->count[AGENT_READY], 0);
+	b->spec.known_session = "the-old-one";
+	b->spec.cwd = run_dir;
+	OUTSIDE(worker_claim(b->w, &b->spec));
+	WAIT_FOR(b, b->count[AGENT_READY] == 1);
+	ck_assert_str_eq(b->resumed_by, "load");
+	box_prompt(b, 1, "echo-session;echo-cwd");
+	box_done(b, 1);
+	HAS(b->text.data, "[session the-old-one]");
+	HAS(b->text.data, run_dir);
+	ck_assert_ptr_null(strstr(b->text.data, b->dir));
+	box_close(b);
+}
+END_TEST
+
+START_TEST(spare_that_gets_no_session_fails_by_start_timeout)
+{
+	struct box *b = box_new("--no-new", NULL);
+
+	b->spec.start_timeout = 300;
+	box_spare(b);
+	OUTSIDE(worker_claim(b->w, &b->spec));
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	ck_assert_str_eq(b->failed_code, "start_timeout");
+	HAS(b->failed_error, "session/new");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(spare_that_ends_has_failed)
+{
+	struct box *b = box_new("--exit-idle-after", "50", NULL);
+
+	box_spare(b);
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	ck_assert_str_eq(b->failed_code, "agent_crashed");
+	ck_assert_int_eq(b->ended.ended.exit_code, 7);
+	box_close(b);
+}
+END_TEST
+
 /* Later than anybody waits for; only the first prompt ends it. */
 START_TEST(replay_that_comes_late_is_not_told)
 {
@@ -695,6 +754,26 @@ START_TEST(replay_that_comes_late_is_not_told)
 	box_prompt(b, 1, "say new");
 	box_done(b, 1);
 	ck_assert_str_eq(b->text.data, "new");
+	box_close(b);
+}
+END_TEST
+
+START_TEST(frozen_agent_goes_on_when_it_is_prompted)
+{
+	struct box *b = box_new(NULL);
+
+	box_ready(b);
+	OUTSIDE(worker_freeze(b->w));
+	ck_assert(worker_is_frozen(b->w));
+	box_prompt(b, 1, "say awake");
+	ck_assert(!worker_is_frozen(b->w));
+	box_done(b, 1);
+	ck_assert_str_eq(b->text.data, "awake");
+	OUTSIDE(worker_freeze(b->w));
+	OUTSIDE(worker_stop(b->w, "enough"));
+	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
+	/* in order, by the end of its input */
+	ck_assert_int_eq(b->ended.ended.exit_code, 0);
 	box_close(b);
 }
 END_TEST
@@ -1969,8 +2048,12 @@ make_suite(void)
 	    N(auth_cases));
 	tcase_add_loop_test(t, conversation_is_reopened_or_replaced, 0,
 	    (int)(sizeof reopen_cases / sizeof reopen_cases[0]));
+	tcase_add_test(t, spare_waits_for_whom_it_is_claimed);
+	tcase_add_test(t, spare_that_gets_no_session_fails_by_start_timeout);
+	tcase_add_test(t, spare_that_ends_has_failed);
 	tcase_add_test(t, replay_that_comes_late_is_not_told);
 	tcase_add_test(t, preface_is_a_block_of_its_own);
+	tcase_add_test(t, frozen_agent_goes_on_when_it_is_prompted);
 	tcase_add_test(t, text_that_is_not_acp_fails_the_start);
 	tcase_add_test(t, noise_before_and_around_messages_is_skipped);
 	tcase_add_test(t, missing_program_is_named_with_the_path);

@@ -22,6 +22,7 @@ struct agent_setting {
 
 enum agent_event_type {
 	AGENT_SPAWNED,    /* the child runs: spawned */
+	AGENT_INITIALIZED, /* a spare is, and can be claimed: initialized */
 	AGENT_READY,      /* initialized and has a session: ready */
 	AGENT_CONFIGURED, /* the settings that were wanted are made, or refused:
 	                   * configured */
@@ -81,6 +82,9 @@ struct agent_event {
 		} spawned;
 		struct {
 			int64_t initialize_ms; /* spawn to initialize's answer */
+		} initialized;
+		struct {
+			int64_t initialize_ms; /* likewise */
 			int64_t session_ms;    /* until there was a session */
 			const char *session_id;
 			const char *resumed_by; /* "new" "resume" "load" */

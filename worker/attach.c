@@ -240,7 +240,7 @@ tell_ready(struct worker *w, const json_t *session)
 	json_decref(w->init_result);
 	w->init_result = NULL;
 	log_info(w->label, "ready in %lld ms%s%s",
-	    (long long)(w->initialize_ms + session_ms),
+	    (long long)(clock_ms() - w->wanted_at),
 	    w->opening == REQUEST_NEW_SESSION ? "" : " by ",
 	    w->opening == REQUEST_NEW_SESSION ? "" : attach_method(w));
 	worker_tell(w, &(struct agent_event){

@@ -145,7 +145,17 @@ handshake_on_initialize(struct worker *w, const struct envelope *m)
 	w->init_result = json_incref(m->result);
 	w->auth_methods = json_incref(json_object_get(m->result,
 	    "authMethods"));
-	attach_begin(w);
+	if (!w->is_spare) {
+		attach_begin(w);
+		return;
+	}
+	worker_set_state(w, WORKER_SPARE);
+	log_info(w->label, "initialized in %lld ms",
+	    (long long)w->initialize_ms);
+	worker_tell(w, &(struct agent_event){
+		.type = AGENT_INITIALIZED,
+		.initialized = { .initialize_ms = w->initialize_ms },
+	});
 }
 
 void

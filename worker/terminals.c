@@ -334,6 +334,15 @@ terminals_alive(const struct terminals *t)
 	return t->alive;
 }
 
+void
+terminals_move(struct terminals *t, const char *label, const char *cwd)
+{
+	free(t->label);
+	free(t->cwd);
+	t->label = xstrdup(label);
+	t->cwd = xstrdup(cwd);
+}
+
 size_t
 terminals_keepers(const struct terminals *t, pid_t *out, size_t max)
 {

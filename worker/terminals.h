@@ -105,6 +105,8 @@ void terminals_kill(struct terminals *t, const char *id);
 void terminals_release(struct terminals *t, const char *id);
 /* Forgets what released terminals have said. */
 void terminals_forget(struct terminals *t);
+/* The agent has another label and another folder from now on. */
+void terminals_move(struct terminals *t, const char *label, const char *cwd);
 /* Trees that are not gone yet. */
 int terminals_alive(const struct terminals *t);
 /* The keepers of these trees (base/child.h), at most max; how many. */

@@ -88,8 +88,8 @@ want_limit(struct worker *w, struct limit *l, bool wanted, int64_t ms)
 static void
 sync_limits(struct worker *w)
 {
-	want_limit(w, &w->start_limit, w->state <= WORKER_CONFIGURING,
-	    w->start_timeout);
+	want_limit(w, &w->start_limit, w->state <= WORKER_CONFIGURING &&
+	    w->state != WORKER_SPARE, w->start_timeout);
 	want_limit(w, &w->turn_limit, w->state == WORKER_PROMPTING,
 	    w->turn_timeout);
 	want_limit(w, &w->cancel_limit, w->state == WORKER_CANCELLING,
@@ -414,21 +414,39 @@ init_timers(struct worker *w)
 	w->kick.data = w;
 }
 
+/* Whose it is, and where. */
+static void
+take_place(struct worker *w, const struct worker_spec *spec)
+{
+	free(w->label);
+	free(w->cwd);
+	free(w->real_cwd);
+	free(w->known_session);
+	free(w->tenant);
+	free(w->agent);
+	w->label = xasprintf("worker %lld %s", (long long)w->serial,
+	    spec->name);
+	w->cwd = xstrdup(spec->cwd);
+	w->real_cwd = realpath(spec->cwd, NULL);
+	w->known_session = xstrdup(spec->known_session);
+	w->may_replace = spec->may_replace;
+	w->tenant = xstrdup(spec->scope.tenant);
+	w->agent = xstrdup(spec->scope.agent);
+	w->project_id = spec->scope.project_id;
+	configure_want(w, spec->wanted);
+}
+
 static struct worker *
 new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 {
 	struct worker *w = xcalloc(1, sizeof *w);
 
 	w->serial = spec->serial;
-	w->label = xasprintf("worker %lld %s", (long long)spec->serial,
-	    spec->name);
+	w->is_spare = spec->is_spare;
 	w->argv = strv_copy(spec->argv);
 	w->path = find_path(spec->envp);
-	w->cwd = xstrdup(spec->cwd);
 	w->capabilities = xstrdup(spec->client_capabilities);
 	w->mcp_servers = xstrdup(spec->mcp_servers);
-	w->known_session = xstrdup(spec->known_session);
-	w->may_replace = spec->may_replace;
 	w->permission_mode = spec->permission_mode;
 	w->start_timeout = spec->start_timeout;
 	w->turn_timeout = spec->turn_timeout;
@@ -436,18 +454,14 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->silence_timeout = spec->silence_timeout;
 	w->secrets = secrets_new(spec->secret_env, spec->mcp_servers);
 	w->rules = spec->rules;
-	w->tenant = xstrdup(spec->scope.tenant);
-	w->agent = xstrdup(spec->scope.agent);
-	w->project_id = spec->scope.project_id;
-	w->real_cwd = realpath(spec->cwd, NULL);
 	w->loop = loop;
 	w->state = WORKER_STARTING;
 	w->tools = tool_calls_new();
 	update_init(w);
 	list_init(&w->early);
 	list_init(&w->wishes);
-	configure_want(w, spec->wanted);
 	list_init(&w->asks);
+	take_place(w, spec);
 	terminal_init(w, spec);
 	init_timers(w);
 	io_init(w);
@@ -472,7 +486,7 @@ worker_start(struct ev_loop *loop, const struct worker_spec *spec,
 
 	w->on_event = on_event;
 	w->ctx = ctx;
-	w->spawn_at = w->last_active = clock_ms();
+	w->spawn_at = w->wanted_at = w->last_active = clock_ms();
 	if (child_start(loop, &child, &child_callbacks, w, &w->child, e) < 0) {
 		worker_free(&w);
 		return -1;
@@ -481,6 +495,17 @@ worker_start(struct ev_loop *loop, const struct worker_spec *spec,
 	sync_limits(w);
 	*out = w;
 	return 0;
+}
+
+void
+worker_claim(struct worker *w, const struct worker_spec *spec)
+{
+	MUST(w->state == WORKER_SPARE);
+	w->is_spare = false;
+	w->wanted_at = clock_ms();
+	take_place(w, spec);
+	terminals_move(w->terminals, w->label, w->cwd);
+	attach_begin(w);
 }
 
 enum worker_state
@@ -562,6 +587,31 @@ worker_pause(struct worker *w, bool paused)
 	freeze_limit(w, &w->silence_limit, paused);
 	note_pause(w);
 	io_pause(w);
+}
+
+void
+worker_freeze(struct worker *w)
+{
+	MUST(w->state == WORKER_IDLE && !worker_has_terminals(w));
+	log_debug(w->label, "frozen");
+	w->is_frozen = true;
+	child_freeze(w->child);
+}
+
+void
+worker_thaw(struct worker *w)
+{
+	if (!w->is_frozen)
+		return;
+	log_debug(w->label, "thawed");
+	w->is_frozen = false;
+	child_thaw(w->child);
+}
+
+bool
+worker_is_frozen(const struct worker *w)
+{
+	return w->is_frozen;
 }
 
 void

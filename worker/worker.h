@@ -43,7 +43,8 @@ struct worker_spec {
 	char *const *envp;         /* the whole environment … */
 	char *const *secret_env;   /* … and what of it must not be seen in
 	                            * errors and logs ("K=V"); NULL: nothing */
-	const char *cwd;           /* absolute: the session's worktree */
+	const char *cwd;           /* absolute: the session's worktree; of a
+	                            * spare: where its process is to be */
 	const char *client_capabilities; /* JSON object or NULL: overrides the
 	                            * members it names of what is offered by
 	                            * default (no fs, no terminal) */
@@ -67,6 +68,8 @@ struct worker_spec {
 	const struct permission_rules *rules; /* before permission_mode;
 	                            * borrowed, may change; NULL: none */
 	struct permission_scope scope; /* which of them hold */
+	bool is_spare;             /* is initialized and then waits for
+	                            * worker_claim(), for a session */
 };
 
 typedef void worker_event_fn(void *ctx, struct worker *w,
@@ -94,6 +97,13 @@ bool worker_has_terminals(const struct worker *w);
  */
 size_t worker_keepers(const struct worker *w, pid_t *out, size_t max);
 
+/*
+ * Gives a worker in the state SPARE a session, as spec has it: name, cwd,
+ * known_session, may_replace, wanted and scope are taken over, the rest stays
+ * as it was started. AGENT_READY or AGENT_FAILED follows. Its process stays
+ * where it was: the agent hears of cwd by the request for the session.
+ */
+void worker_claim(struct worker *w, const struct worker_spec *spec);
 /*
  * Sends session/prompt; the worker must be IDLE. blocks is a JSON array of
  * content blocks; preface, if not NULL, a text that goes before them as a block
@@ -125,6 +135,15 @@ void worker_cancel(struct worker *w);
 int worker_answer_permission(struct worker *w, int64_t serial,
     const char *option_id, struct err *e);
 void worker_expire_permission(struct worker *w, int64_t serial);
+
+/*
+ * Stops all its processes (SIGSTOP); the worker must be IDLE and have no
+ * terminals. They go on by themselves when anything is said to the agent, and
+ * when it is stopped.
+ */
+void worker_freeze(struct worker *w);
+void worker_thaw(struct worker *w);
+bool worker_is_frozen(const struct worker *w);
 
 /*
  * Stops reading from the agent (back-pressure) or goes on. While paused, the

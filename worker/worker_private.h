@@ -132,10 +132,13 @@ struct worker {
 	const char *grace_reason;
 	char *end_reason;        /* why it was stopped, NULL: it was not */
 	bool was_planned;
+	bool is_spare;           /* not claimed yet */
 	bool is_ready;
 	bool has_failed;         /* AGENT_FAILED was told */
 	bool is_paused;
+	bool is_frozen;
 	int64_t spawn_at;
+	int64_t wanted_at;       /* spawned, or claimed */
 	int64_t opened_at;       /* when a session was asked for */
 	int64_t initialize_ms;
 	int64_t last_active;

@@ -13,12 +13,15 @@ with node as (
 		and c.ended_at is null
 ), agents as (
 	update hearth.agent_sessions a set pid = null,
-		status = case when a.status in ('warming', 'active', 'idle')
+		status = case when a.status in ('warming', 'active',
+			'idle', 'hibernated')
 			then 'closed' else a.status end,
-		end_reason = case when a.status in ('warming', 'active', 'idle')
+		end_reason = case when a.status in ('warming', 'active',
+			'idle', 'hibernated')
 			then 'daemon restarted' else a.end_reason end
 	from node n where a.node_id = n.id and (a.pid is not null
-		or a.status in ('warming', 'active', 'idle'))
+		or a.status in ('warming', 'active',
+			'idle', 'hibernated'))
 ), commands as (
 	update hearth.commands c set status = 'pending', node_id = null
 	from node n where c.node_id = n.id and c.status = 'running'

@@ -43,7 +43,8 @@ select is_empty($$ select conname from pg_constraint
 	where contype = 'f' and conrelid = 'hearth.events'::regclass $$,
 	'events have no foreign keys');
 select set_eq($$ select tgname::text from pg_trigger
-	where not tgisinternal $$, array['permission_rules_changed'],
+	where not tgisinternal $$, array['permission_rules_changed',
+		'agents_changed'],
 	'no table that turns write to has a trigger');
 
 -- One live turn per (chat, agent), one live exclusive turn per session.
