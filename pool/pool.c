@@ -517,31 +517,17 @@ pool_note_crash(struct pool *p, const struct seat *seat, int *count)
 	return wait;
 }
 
-static bool
-forget_crashes(struct pool *p, const char *chat, const char *agent)
+void
+pool_reset(struct pool *p, const char *chat, const char *agent)
 {
 	struct crashes *c;
 	char *key;
 
 	if (p->crashes.count == 0)
-		return false;
+		return;
 	key = history_key(chat, agent);
 	c = map_remove(&p->crashes, key);
 	free(key);
-	if (!c)
-		return false;
-	free_crashes(c);
-	return true;
-}
-
-void
-pool_reset(struct pool *p, const char *chat, const char *agent)
-{
-	forget_crashes(p, chat, agent);
-}
-
-bool
-pool_note_success(struct pool *p, const struct seat *seat)
-{
-	return forget_crashes(p, seat->chat, seat->agent);
+	if (c)
+		free_crashes(c);
 }

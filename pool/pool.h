@@ -137,8 +137,7 @@ struct pool_counts pool_count(const struct pool *p);
 /* After AGENT_FAILED or an unplanned AGENT_ENDED: counts it. Returns for how
  * many milliseconds the pair may not be started; *count: crashes in a row. */
 int64_t pool_note_crash(struct pool *p, const struct seat *seat, int *count);
-/* Forgets its crashes; true when there were any. */
-bool pool_note_success(struct pool *p, const struct seat *seat);
+/* Forgets the pair's crashes. */
 void pool_reset(struct pool *p, const char *chat, const char *agent);
 
 const char *seat_session(const struct seat *s);

@@ -734,7 +734,7 @@ returns bigint language sql security definer
 set search_path = pg_catalog, hearth, pg_temp
 return hearth.request_for_agent('reset_agent', chat, agent, requested_by);
 comment on function hearth.reset_agent(uuid, text, text) is
-	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off and its session: the next turn begins anew. Returns the id in hearth.commands. 42704 unknown chat or agent';
+	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off, its session and what was set (model, mode, options): the next turn begins anew. Returns the id in hearth.commands. 42704 unknown chat or agent';
 
 create or replace function hearth.set_mode(chat uuid, agent text,
 	mode_id text, requested_by text default null)
@@ -755,7 +755,7 @@ begin
 	return command;
 end $$;
 comment on function hearth.set_mode(uuid, text, text, text) is
-	'Asks the daemon to set the agent''s mode in this chat: at once when it is idle, after its turn when it works, in its next child when it has none; it stays so in later children. Returns the id in hearth.commands, which fails with error_code unsupported when the agent does not offer it. 42704 unknown chat or agent, 22023 no mode';
+	'Asks the daemon to set the agent''s mode in this chat: at once when it is idle, after its turn, or its start, when it has one, in its next child when it has none; it stays so in later children. Returns the id in hearth.commands, which fails with error_code unsupported when the agent does not offer it. 42704 unknown chat or agent, 22023 no mode';
 
 create or replace function hearth.set_config_option(chat uuid, agent text,
 	option text, value jsonb, requested_by text default null)

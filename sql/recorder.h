@@ -140,6 +140,8 @@ struct wanted_setting {
 };
 void record_wanted(struct chat_log *log, const char *agent,
     const struct wanted_setting *setting);
+/* It is to begin with its defaults. */
+void record_unwanted(struct chat_log *log, const char *agent);
 /* Takes what the agent session keeps of an update out of its payload: plan,
  * commands, mode, config (offers, plan, mode_id, model). */
 void record_agent_update(struct chat_log *log, const char *agent,

@@ -425,6 +425,19 @@ record_wanted(struct chat_log *log, const char *agent,
 }
 
 void
+record_unwanted(struct chat_log *log, const char *agent)
+{
+	struct item *it;
+
+	if (log->is_fenced)
+		return;
+	it = statement(log->r, log, "unwanted");
+	add(it, log->chat);
+	add(it, agent);
+	item_queue(log->r, it, true);
+}
+
+void
 record_agent_suspended(struct chat_log *log, const char *agent,
     bool is_suspended)
 {

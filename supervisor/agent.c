@@ -53,6 +53,7 @@ configured(struct place *p, const struct agent_event *ev)
 	if (p->turn && p->turn->state == TURN_STARTING)
 		turn_on_configured(p->turn, ev->configured.error);
 	wish_on_configured(p->session, p->seat, ev->configured.error);
+	warm_settle(p->session, p->chat->id, p->agent, NULL, NULL);
 	if (p->turn)
 		turn_advance(p->turn);
 }
@@ -240,6 +241,11 @@ static void
 failed(struct place *p, const struct agent_event *ev)
 {
 	note_crash(p, ev->failed.error_code, ev->failed.error, -1);
+	/* or every child to come would end as this one did */
+	if (strcmp(ev->failed.error_code, "settings_failed") == 0)
+		record_unwanted(p->chat->log, p->agent);
+	wish_refuse_asked(p->session, p->seat, ev->failed.error_code,
+	    ev->failed.error);
 	warm_settle(p->session, p->chat->id, p->agent, ev->failed.error_code,
 	    ev->failed.error);
 	/* one that waits for its working copy finds no child, and says so */
@@ -266,7 +272,6 @@ ended(struct place *p, const struct agent_event *ev)
 {
 	p->sup->is_room_freed = true;
 	agent_record_end(p->sup, p->chat->log, p->seat, ev);
-	wish_on_ended(p->session, p->seat);
 	if (p->chat->late_tools != 0)
 		record_late_tool_calls_end(p->chat->log, p->chat->late_tools,
 		    p->agent);
@@ -274,6 +279,9 @@ ended(struct place *p, const struct agent_event *ev)
 	if (pool_find(p->sup->pool, seat_session(p->seat), seat_chat(p->seat),
 	    p->agent))
 		return;
+	wish_refuse_asked(p->session, p->seat, ev->ended.was_planned ?
+	    "closed" : "agent_crashed", ev->ended.end_reason);
+	wishes_settle(p->session);
 	if (seat_has_failed(p->seat))
 		record_agent_session(p->chat->log, p->agent,
 		    &(struct agent_session_row){

@@ -79,7 +79,7 @@ archive_take(struct supervisor *sup, const struct command *c)
 {
 	struct errand *r = xcalloc(1, sizeof *r);
 
-	close_all(sup, c);
+	close_all(sup, c, 0);
 	r->command = c->id;
 	r->task.begin = begin_survey;
 	r->task.drop = drop_survey;
@@ -133,6 +133,6 @@ archive_restore(struct supervisor *sup, const struct command *c)
 void
 archive_delete(struct supervisor *sup, const struct command *c)
 {
-	close_all(sup, c);
+	close_all(sup, c, 0);
 	retire_sweep(sup);
 }

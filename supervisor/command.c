@@ -35,6 +35,20 @@ on_queued_ended(void *ctx)
 	session_tidy(s);
 }
 
+static const char *
+reason_of(const struct command *c)
+{
+	return c->reason ? c->reason : "cancelled";
+}
+
+/* A turn that this node has; what has ended cannot be cancelled any more. */
+static void
+cancel_live(struct turn *t, const struct command *c)
+{
+	if (!turn_cancel(t, c->id, c->requested_by, reason_of(c)))
+		done(t->session->sup, c);
+}
+
 /* Ends a turn that nobody has claimed; nobody may until that is durable. */
 static void
 end_queued(struct session *s, const struct command *c)
@@ -46,7 +60,7 @@ end_queued(struct session *s, const struct command *c)
 	    c->chat_last_seq);
 	struct turn_end end = {
 		.status = "cancelled",
-		.end_reason = c->reason ? c->reason : "cancelled",
+		.end_reason = reason_of(c),
 		.cancelled_by = c->requested_by,
 		.input_tokens = -1,
 		.output_tokens = -1,
@@ -55,6 +69,7 @@ end_queued(struct session *s, const struct command *c)
 	record_queued_turn_end(log, c->turn, c->agent, &end);
 	if (!known)
 		chat_log_close(&log);
+	done(s->sup, c);
 	s->n_ending++;
 	record_barrier(r, on_queued_ended, s);
 }
@@ -67,7 +82,6 @@ cancel_queued(struct supervisor *sup, const struct command *c)
 
 	if (!s->is_claiming) {
 		end_queued(s, c);
-		done(sup, c);
 		return;
 	}
 	l = xcalloc(1, sizeof *l);
@@ -77,7 +91,7 @@ cancel_queued(struct supervisor *sup, const struct command *c)
 	l->chat = xstrdup(c->chat);
 	l->agent = xstrdup(c->agent);
 	l->by = xstrdup(c->requested_by);
-	l->reason = xstrdup(c->reason ? c->reason : "cancelled");
+	l->reason = xstrdup(reason_of(c));
 	list_append(&s->late_cancels, &l->in_session);
 }
 
@@ -99,19 +113,33 @@ late_cancels_run(struct session *s)
 		struct late_cancel *l = LIST_ITEM(pos, struct late_cancel,
 		    in_session);
 		struct turn *t = session_turn_by_id(s, l->turn);
+		struct command late;
 
 		/* the cancel before it has begun the next claim */
 		if (s->is_claiming)
 			return;
-		if (t)
-			turn_cancel(t, l->by, l->reason);
+		late = (struct command){ .id = l->command,
+			.turn = l->turn, .chat = l->chat,
+			.agent = l->agent,
+			.chat_last_seq = l->chat_last_seq,
+			.requested_by = l->by, .reason = l->reason };
+		if (t && !t->is_requeued)
+			cancel_live(t, &late);
 		else
-			end_queued(s, &(struct command){ .turn = l->turn,
-			    .chat = l->chat, .agent = l->agent,
-			    .chat_last_seq = l->chat_last_seq,
-			    .requested_by = l->by, .reason = l->reason });
-		record_command(s->sup->recorder, l->command, "done", NULL,
-		    NULL);
+			end_queued(s, &late);
+		free_late(l);
+	}
+}
+
+void
+late_cancels_lose(struct session *s, const char *why)
+{
+	LIST_EACH(pos, tmp, &s->late_cancels) {
+		struct late_cancel *l = LIST_ITEM(pos, struct late_cancel,
+		    in_session);
+
+		record_command(s->sup->recorder, l->command, "failed", "lost",
+		    why);
 		free_late(l);
 	}
 }
@@ -123,6 +151,29 @@ late_cancels_drop(struct session *s)
 		free_late(LIST_ITEM(pos, struct late_cancel, in_session));
 }
 
+/* One that cancels several is answered by the last of them. */
+void
+cancels_answer(struct turn *t)
+{
+	struct session *s = t->session;
+
+	LIST_EACH(pos, tmp, &s->turns) {
+		struct turn *other = LIST_ITEM(pos, struct turn, in_session);
+
+		if (other != t)
+			asked_subtract(&t->cancels, &other->cancels);
+	}
+	asked_answer(&t->cancels, s->sup->recorder, NULL, NULL);
+}
+
+void
+cancels_lose(struct turn *t, const char *why)
+{
+	if (t->state != TURN_ENDED)
+		asked_answer(&t->cancels, t->session->sup->recorder, "lost",
+		    why);
+}
+
 static void
 cancel(struct supervisor *sup, const struct command *c)
 {
@@ -130,14 +181,12 @@ cancel(struct supervisor *sup, const struct command *c)
 	struct turn *t = s ? session_turn_by_id(s, c->turn) : NULL;
 
 	if (t ? t->is_requeued : c->turn_status &&
-	    strcmp(c->turn_status, "queued") == 0) {
+	    strcmp(c->turn_status, "queued") == 0)
 		cancel_queued(sup, c);
-		return;
-	}
-	if (t)
-		turn_cancel(t, c->requested_by,
-		    c->reason ? c->reason : "cancelled");
-	done(sup, c);
+	else if (t)
+		cancel_live(t, c);
+	else
+		done(sup, c);
 }
 
 static void
@@ -163,26 +212,30 @@ answer_permission(struct supervisor *sup, const struct command *c)
 		    "not_pending", e.text);
 }
 
-/* Ends a seat that a user does not want any more; its turn is cancelled. */
-static void
-close_seat(struct supervisor *sup, struct seat *seat, const char *by)
-{
-	struct session *s = session_find(sup, seat_session(seat));
-	struct turn *t = s ? session_find_turn(s, seat_chat(seat),
-	    seat_agent(seat)) : NULL;
-
-	if (t) {
-		t->closes_seat = true;
-		turn_cancel(t, by, "closed");
-	} else {
-		seat_stop(seat, "closed by a user");
-	}
-}
-
 struct closing {
 	struct supervisor *sup;
 	const struct command *command;
+	int64_t waiting;            /* for the end of its turns, or 0 */
+	bool is_answered;           /* by them */
 };
+
+/* Ends a seat that a user does not want any more; its turn is cancelled. */
+static void
+close_seat(struct closing *k, struct seat *seat)
+{
+	const struct command *c = k->command;
+	struct session *s = session_find(k->sup, seat_session(seat));
+	struct turn *t = s ? session_find_turn(s, seat_chat(seat),
+	    seat_agent(seat)) : NULL;
+
+	if (!t) {
+		seat_stop(seat, "closed by a user");
+		return;
+	}
+	t->closes_seat = true;
+	if (turn_cancel(t, k->waiting, c->requested_by, "closed"))
+		k->is_answered = true;
+}
 
 static void
 close_matching(void *ctx, struct seat *seat)
@@ -194,27 +247,27 @@ close_matching(void *ctx, struct seat *seat)
 		return;
 	if (c->agent && strcmp(c->agent, seat_agent(seat)) != 0)
 		return;
-	close_seat(k->sup, seat, c->requested_by);
+	close_seat(k, seat);
 }
 
-/* Those of the agent in the chat, of the chat, or of the session. */
-void
-close_all(struct supervisor *sup, const struct command *c)
+bool
+close_all(struct supervisor *sup, const struct command *c, int64_t waiting)
 {
 	struct session *s = session_find(sup, c->session);
+	struct closing closing = { sup, c, waiting, false };
 
 	if (s)
 		warm_close(s, c->chat, c->agent);
-	pool_each(sup->pool, c->session, close_matching,
-	    &(struct closing){ sup, c });
+	pool_each(sup->pool, c->session, close_matching, &closing);
+	return closing.is_answered;
 }
 
 /* close_agent, close_chat */
 static void
 close_seats(struct supervisor *sup, const struct command *c)
 {
-	close_all(sup, c);
-	done(sup, c);
+	if (!close_all(sup, c, c->id))
+		done(sup, c);
 }
 
 /* What waited for the end of the back-off sees it now. */
@@ -239,6 +292,7 @@ reset_agent(struct supervisor *sup, const struct command *c)
 	record_agent_session(log, c->agent, &(struct agent_session_row){
 		.agent_session_id = "", .pid = -1, .crash_count = 0,
 		.backoff_ms = 0 });
+	record_unwanted(log, c->agent);
 	if (!known)
 		chat_log_close(&log);
 	close_seats(sup, c);

@@ -187,6 +187,12 @@ struct launch {
 	char *tenant;
 };
 
+/* Commands, each once. */
+struct asked {
+	int64_t *commands;
+	size_t n;
+};
+
 /* A child that is started ahead of any turn, until it is ready. */
 struct warming {
 	struct list in_session;
@@ -198,8 +204,7 @@ struct warming {
 	bool is_closed;             /* by a user, while it was being asked */
 	bool is_announced;          /* the agent session says "warming" */
 	bool is_started;            /* a child has its execution */
-	int64_t *commands;          /* that asked for it, answered at its end */
-	size_t n_commands;
+	struct asked asked;         /* for it, answered at its end */
 };
 
 struct turn {
@@ -227,6 +232,7 @@ struct turn {
 	bool ends_child;            /* as that of each turn of its agent is */
 	bool is_cancelled;
 	char *cancelled_by, *cancel_reason;
+	struct asked cancels;       /* answered when its end is durable */
 	struct list asks;
 	struct outcome outcome;
 	int64_t project_id;         /* with a command */
@@ -293,6 +299,8 @@ void warm_advance_all(struct session *s);
 /* The pair's child is ready (code NULL), or will not be. */
 void warm_settle(struct session *s, const char *chat, const char *agent,
     const char *code, const char *why);
+bool warm_is_under_way(struct session *s, const char *chat,
+    const char *agent);
 /* A user closes those of the chat (NULL: all) and the agent (NULL: all). */
 void warm_close(struct session *s, const char *chat, const char *agent);
 void warm_forget_all(struct session *s);
@@ -408,11 +416,14 @@ void archive_delete(struct supervisor *sup, const struct command *c);
 void turn_begin(struct session *s, const struct claimed_turn *c);
 /* Does the next step of a starting turn, if it can be done now. */
 void turn_advance(struct turn *t);
-void turn_cancel(struct turn *t, const char *by, const char *reason);
+/* True: the command is answered when the turn's end is durable, for a crash
+ * before that would have it run again. False: it has ended, or is about to. */
+bool turn_cancel(struct turn *t, int64_t command, const char *by,
+    const char *reason);
 /* It was never delivered and ends so. */
 void turn_fail(struct turn *t, const char *code, const char *error);
 /* Not started, and not by its own fault: it goes back to the queue, and is not
- * claimed for so many milliseconds. */
+ * claimed for so many milliseconds; if it is cancelled, it ends. */
 void turn_requeue(struct turn *t, const char *why, int64_t not_before);
 /* The agent is done with it. */
 void turn_settle(struct turn *t, const struct agent_event *ev);
@@ -442,7 +453,12 @@ void wish_take(struct supervisor *sup, const struct command *c);
 void wish_go_on(struct session *s, struct seat *seat);
 void wish_on_configured(struct session *s, struct seat *seat,
     const char *error);
-void wish_on_ended(struct session *s, const struct seat *seat);
+/* The seat will not answer what it is asked for. */
+void wish_refuse_asked(struct session *s, const struct seat *seat,
+    const char *code, const char *why);
+/* Those of agents without a child are kept for their next one. */
+void wishes_settle(struct session *s);
+void wishes_lose(struct session *s, const char *why);
 void wishes_free(struct session *s);
 /* True when the agent has the turn's model and mode; else it is asked for them
  * and turn_on_configured() follows, or the turn has failed. */
@@ -465,13 +481,28 @@ void supervisor_look(struct supervisor *sup);
  * time is not kept waiting. */
 void supervisor_look_in(struct supervisor *sup, int64_t ms);
 
+/* supervisor/asked.c: commands that wait for an end */
+void asked_add(struct asked *a, int64_t command); /* 0: none */
+void asked_subtract(struct asked *a, const struct asked *others);
+/* All are done, or failed with code, and forgotten. */
+void asked_answer(struct asked *a, struct recorder *r, const char *code,
+    const char *why);
+void asked_free(struct asked *a);
+
 /* supervisor/command.c */
 void commands_take(struct supervisor *sup);
-/* Ends the agents that the command is about. */
-void close_all(struct supervisor *sup, const struct command *c);
+/* Ends the agents that the command is about. waiting: a command that the end
+ * of their turns answers, if they have some (then true); 0: none. */
+bool close_all(struct supervisor *sup, const struct command *c,
+    int64_t waiting);
 /* No claim is under way: who has the turns is known. Before the session is
  * freed there may be some whose command stays as it is. */
 void late_cancels_run(struct session *s);
+void late_cancels_lose(struct session *s, const char *why);
+/* The turn's end is durable: so is what its cancels have asked for. */
+void cancels_answer(struct turn *t);
+/* Another node has it. */
+void cancels_lose(struct turn *t, const char *why);
 void late_cancels_drop(struct session *s);
 
 /* supervisor/rules.c */

@@ -109,6 +109,7 @@ session_turn_by_id(struct session *s, int64_t id)
 /* ---- claiming */
 
 struct warm_list {
+	struct session *session;
 	struct warm_seat seats[WARM_SEATS];
 	size_t n;
 };
@@ -118,9 +119,14 @@ add_warm(void *ctx, struct seat *seat)
 {
 	struct warm_list *warm = ctx;
 
-	/* one that lost its conversation is told of it first */
+	/*
+	 * One that lost its conversation is told of it first. One with a turn
+	 * is not to be had, and were the claim lost, the turn would be taken
+	 * for one that it has brought.
+	 */
 	if (!seat_is_ready(seat) || seat_lost_reason(seat) ||
-	    warm->n == WARM_SEATS)
+	    session_find_turn(warm->session, seat_chat(seat),
+	    seat_agent(seat)) || warm->n == WARM_SEATS)
 		return;
 	warm->seats[warm->n++] = (struct warm_seat){
 		.chat = seat_chat(seat),
@@ -161,6 +167,7 @@ on_claimed_warm(void *ctx, const char *session,
 		/* nobody would remember the turn that this was about */
 		forget_hint(s);
 		session_claim(s);
+		wishes_settle(s);
 		session_tidy(s);
 	} else {
 		settle_claim(ctx, session, c, more, e);
@@ -200,7 +207,7 @@ void
 session_claim(struct session *s)
 {
 	struct supervisor *sup = s->sup;
-	struct warm_list warm = { .n = 0 };
+	struct warm_list warm = { .session = s };
 
 	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
 	    s->is_retiring || s->n_ending > 0 || has_exclusive_turn(s)) {
@@ -302,6 +309,7 @@ settle_claim(struct supervisor *sup, const char *session,
 	 * is there again */
 	if (!e)
 		late_cancels_run(s);
+	wishes_settle(s);
 	if (again && !e)
 		session_claim(s);
 	session_tidy(s);
@@ -369,11 +377,14 @@ session_lose(struct session *s)
 	if (s->copy_work != COPY_REMOVING)
 		s->is_retiring = false;
 	pool_each(s->sup->pool, s->id, stop_seat, reason);
+	wishes_lose(s, reason);
+	late_cancels_lose(s, reason);
 	warm_settle(s, NULL, NULL, "lost", reason);
 	task_drop_all(s, "lost", reason);
 	LIST_EACH(pos, tmp, &s->turns) {
 		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
 
+		cancels_lose(t, reason);
 		if (t->waits == 0)
 			turn_forget(t);
 	}

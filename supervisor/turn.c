@@ -150,6 +150,7 @@ on_end_durable(void *ctx)
 	struct session *s = t->session;
 
 	t->waits--;
+	cancels_answer(t);
 	/* it may be claimed again, after a while */
 	if (t->is_requeued)
 		supervisor_look(s->sup);
@@ -182,17 +183,10 @@ leave(struct turn *t)
 		    "warm");
 	else if (seat)
 		wish_go_on(t->session, seat);
+	else
+		wishes_settle(t->session);
 	t->waits++;
 	record_barrier(t->session->sup->recorder, on_end_durable, t);
-}
-
-void
-turn_requeue(struct turn *t, const char *why, int64_t not_before)
-{
-	log_info(turn_name(t), "back to the queue: %s", why);
-	t->is_requeued = true;
-	record_turn_requeued(t->chat->log, t->id, t->agent, why, not_before);
-	leave(t);
 }
 
 static void
@@ -289,6 +283,19 @@ end_cancelled(struct turn *t)
 		.output_tokens = -1,
 		.agent_status = agent_status_after(t, "closed"),
 	});
+}
+
+void
+turn_requeue(struct turn *t, const char *why, int64_t not_before)
+{
+	if (t->is_cancelled) {
+		end_cancelled(t);
+		return;
+	}
+	log_info(turn_name(t), "back to the queue: %s", why);
+	t->is_requeued = true;
+	record_turn_requeued(t->chat->log, t->id, t->agent, why, not_before);
+	leave(t);
 }
 
 /*
@@ -443,14 +450,17 @@ turn_answered(struct turn *t, int64_t serial)
 	}
 }
 
-void
-turn_cancel(struct turn *t, const char *by, const char *reason)
+bool
+turn_cancel(struct turn *t, int64_t command, const char *by,
+    const char *reason)
 {
 	struct seat *seat = seat_of(t);
 
-	if (t->is_cancelled || t->state == TURN_SETTLING ||
-	    t->state == TURN_ENDED)
-		return;
+	if (t->state == TURN_SETTLING || t->state == TURN_ENDED)
+		return false;
+	asked_add(&t->cancels, command);
+	if (t->is_cancelled)
+		return true;
 	log_info(turn_name(t), "cancelled by %s", by ? by : "a user");
 	t->is_cancelled = true;
 	t->cancelled_by = xstrdup(by);
@@ -461,6 +471,7 @@ turn_cancel(struct turn *t, const char *by, const char *reason)
 	} else if (seat) {
 		seat_cancel(seat);
 	}
+	return true;
 }
 
 /* ---- its end */
@@ -525,16 +536,6 @@ fill_end(const struct turn *t, struct turn_end *end)
 	}
 }
 
-/* One success ends the count of crashes. */
-static void
-note_success(struct turn *t, struct seat *seat)
-{
-	if (pool_note_success(t->session->sup->pool, seat))
-		record_agent_session(t->chat->log, t->agent,
-		    &(struct agent_session_row){
-			.pid = -1, .crash_count = 0, .backoff_ms = 0 });
-}
-
 void
 turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 {
@@ -543,8 +544,10 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 	struct turn_end end;
 
 	fill_end(t, &end);
+	/* one success ends the count of crashes, as the record of the end does
+	 * in the agent session */
 	if (seat && strcmp(end.status, "completed") == 0)
-		note_success(t, seat);
+		pool_reset(t->session->sup->pool, t->chat->id, t->agent);
 	if (seat && has_code(t, "auth_required"))
 		seat_stop(seat, "it needs a login, which it reads at its start");
 	else if (seat && has_code(t, "session_lost"))
@@ -574,6 +577,7 @@ turn_forget(struct turn *t)
 	free(t->model);
 	free(t->mode_id);
 	free(t->preface);
+	asked_free(&t->cancels);
 	free(t->cancelled_by);
 	free(t->cancel_reason);
 	free(t->outcome.stop_reason);

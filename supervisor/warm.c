@@ -51,6 +51,12 @@ find(struct session *s, const char *chat, const char *agent)
 	return NULL;
 }
 
+bool
+warm_is_under_way(struct session *s, const char *chat, const char *agent)
+{
+	return find(s, chat, agent) != NULL;
+}
+
 static void
 forget(struct warming *w)
 {
@@ -58,7 +64,7 @@ forget(struct warming *w)
 	launch_clear(&w->launch);
 	free(w->chat_id);
 	free(w->agent);
-	free(w->commands);
+	asked_free(&w->asked);
 	free(w);
 }
 
@@ -94,10 +100,9 @@ settle(struct warming *w, const char *code, const char *why)
 	if (code && w->is_announced && !w->is_started && !seat_of(w) &&
 	    !session_find_turn(s, w->chat_id, w->agent))
 		record_status(w, "closed", why);
-	for (size_t i = 0; i < w->n_commands; i++)
-		record_command(s->sup->recorder, w->commands[i],
-		    code ? "failed" : "done", code, code ? why : NULL);
+	asked_answer(&w->asked, s->sup->recorder, code, why);
 	forget(w);
+	wishes_settle(s);
 }
 
 void
@@ -238,11 +243,7 @@ warm_ask(struct session *s, const char *chat, const char *agent,
 		list_append(&s->warmings, &w->in_session);
 		db_warm(s->sup->db, s->id, chat, agent, on_details, w);
 	}
-	if (command == 0)
-		return;
-	w->commands = xrealloc(w->commands,
-	    (w->n_commands + 1) * sizeof *w->commands);
-	w->commands[w->n_commands++] = command;
+	asked_add(&w->asked, command);
 }
 
 /* Keystrokes come in hundreds: one question per pair and poll. */

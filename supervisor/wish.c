@@ -4,9 +4,10 @@
  * command (set_mode, set_config_option). What an agent has taken is kept as
  * wanted of the agent session, and made so again in its next child.
  *
- * An agent is asked when it is idle. A command that comes while it works waits
- * for the end of the turn; one for an agent without a child is kept for the
- * next, which takes what it can.
+ * An agent is asked when it is idle. A command that comes while it works or is
+ * being started waits for that; one for an agent without a child is kept for
+ * the next, which takes what it can. What was asked of a child that did not
+ * live to answer is refused: it may have died of it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 /* A command of a user, until the agent has answered. */
 struct wish {
 	struct list in_session;
-	int64_t command;
+	int64_t command, chat_last_seq;
 	char *chat, *agent;
 	char *mode_id, *option, *value;
 	bool is_asked;
@@ -38,20 +39,25 @@ drop(struct wish *x)
 
 /* It is so, or will be in the next child. */
 static void
-keep(struct session *s, struct chat_log *log, struct wish *x)
+keep(struct session *s, struct wish *x)
 {
+	struct chat *known = session_find_chat(s, x->chat);
+	struct chat_log *log = known ? known->log : chat_log_open(
+	    s->sup->recorder, s->id, x->chat, x->chat_last_seq);
+
 	record_wanted(log, x->agent, &(struct wanted_setting){
 		.mode_id = x->mode_id, .option = x->option,
 		.value = x->value });
+	if (!known)
+		chat_log_close(&log);
 	record_command(s->sup->recorder, x->command, "done", NULL, NULL);
 	drop(x);
 }
 
 static void
-refuse(struct session *s, struct wish *x, const char *error)
+refuse(struct session *s, struct wish *x, const char *code, const char *error)
 {
-	record_command(s->sup->recorder, x->command, "failed", "unsupported",
-	    error);
+	record_command(s->sup->recorder, x->command, "failed", code, error);
 	drop(x);
 }
 
@@ -68,15 +74,6 @@ find(struct session *s, const struct seat *seat)
 	return NULL;
 }
 
-static struct chat_log *
-log_of(struct session *s, const struct wish *x)
-{
-	struct chat *chat = session_find_chat(s, x->chat);
-
-	MUST(chat != NULL); /* its seat has one */
-	return chat->log;
-}
-
 void
 wish_go_on(struct session *s, struct seat *seat)
 {
@@ -90,9 +87,9 @@ wish_go_on(struct session *s, struct seat *seat)
 			.value = x->value }, &e);
 		x->is_asked = rc == 1;
 		if (rc == 0)
-			keep(s, log_of(s, x), x);
+			keep(s, x);
 		else if (rc < 0)
-			refuse(s, x, e.text);
+			refuse(s, x, "unsupported", e.text);
 	}
 }
 
@@ -103,19 +100,51 @@ wish_on_configured(struct session *s, struct seat *seat,
 	struct wish *x = find(s, seat);
 
 	if (x && x->is_asked && error)
-		refuse(s, x, error);
+		refuse(s, x, "unsupported", error);
 	else if (x && x->is_asked)
-		keep(s, log_of(s, x), x);
+		keep(s, x);
 	wish_go_on(s, seat);
 }
 
 void
-wish_on_ended(struct session *s, const struct seat *seat)
+wish_refuse_asked(struct session *s, const struct seat *seat,
+    const char *code, const char *why)
 {
-	struct wish *x;
+	struct wish *x = find(s, seat);
 
-	while ((x = find(s, seat)) != NULL)
-		keep(s, log_of(s, x), x);
+	if (x && x->is_asked)
+		refuse(s, x, code, why);
+}
+
+/* There is a child, or one is on its way that has been told already what it is
+ * to be; and so it may be with a turn that is being claimed. */
+static bool
+has_child(struct session *s, const struct wish *x)
+{
+	struct turn *t = session_find_turn(s, x->chat, x->agent);
+
+	return s->is_claiming || (t && t->state == TURN_STARTING) ||
+	    warm_is_under_way(s, x->chat, x->agent) ||
+	    pool_find(s->sup->pool, s->id, x->chat, x->agent);
+}
+
+void
+wishes_settle(struct session *s)
+{
+	LIST_EACH(pos, tmp, &s->wishes) {
+		struct wish *x = LIST_ITEM(pos, struct wish, in_session);
+
+		if (!has_child(s, x))
+			keep(s, x);
+	}
+}
+
+void
+wishes_lose(struct session *s, const char *why)
+{
+	LIST_EACH(pos, tmp, &s->wishes)
+		refuse(s, LIST_ITEM(pos, struct wish, in_session), "lost",
+		    why);
 }
 
 void
@@ -132,23 +161,19 @@ wish_take(struct supervisor *sup, const struct command *c)
 	struct seat *seat = pool_find(sup->pool, c->session, c->chat,
 	    c->agent);
 	struct wish *x = xcalloc(1, sizeof *x);
-	struct chat_log *log;
 
 	x->command = c->id;
+	x->chat_last_seq = c->chat_last_seq;
 	x->chat = xstrdup(c->chat);
 	x->agent = xstrdup(c->agent);
 	x->mode_id = xstrdup(c->mode_id);
 	x->option = xstrdup(c->option);
 	x->value = xstrdup(c->value);
 	list_append(&s->wishes, &x->in_session);
-	if (seat) {
+	if (seat)
 		wish_go_on(s, seat);
-		return;
-	}
-	log = chat_log_open(sup->recorder, c->session, c->chat,
-	    c->chat_last_seq);
-	keep(s, log, x);
-	chat_log_close(&log);
+	else
+		wishes_settle(s);
 	session_tidy(s);
 }
 

@@ -112,6 +112,9 @@ void e2e_command(const char *name, const char *const *argv);
 const char *new_session(const char *project_path);
 const char *new_chat(const char *session);
 const char *session_of(const char *chat_id);
+/* The session's working copy is not made, nor read, until the returned
+ * descriptor is closed. */
+int hold_copy(const char *session_id);
 /* Queues a script; returns the turn. */
 int64_t submit(const char *chat_id, const char *agent, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -248,6 +248,50 @@ START_TEST(a_session_that_is_broken_is_given_up_at_the_second_try)
 }
 END_TEST
 
+START_TEST(so_is_one_that_its_agent_does_not_survive)
+{
+	static const char *const deadly[] = { "--exit-at-reopen",
+		"--no-reopen" };
+	int64_t turn;
+
+	start("start_timeout=700ms", NULL);
+	add_agent("broken", "--load", deadly[_i], _i == 0 ? "3" : NULL, NULL);
+	complete(chat, "broken", "say remember me");
+	close_child("broken");
+	turn = submit(chat, "broken", "say x");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "resume_failed");
+	turn = submit(chat, "broken", "say x");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "session_lost");
+	turn = complete(chat, "broken", "echo-block 0");
+	check_has(text_of(turn), "remember me");
+	check_value("replay", HOW, "broken");
+}
+END_TEST
+
+/* Also when hearthd has forgotten of it. */
+START_TEST(a_success_ends_the_memory_of_a_failure_to_reopen)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("broken", "--resume", "--session-lost", "-32603",
+	    "--lost-words", "The disk is full", NULL);
+	complete(chat, "broken", "say remember me");
+	close_child("broken");
+	turn = submit(chat, "broken", "say x");
+	wait_turn(turn, "failed", LIMIT);
+	restart_daemon("broken");
+	complete(chat, "broken", "say a success");
+	check_value("0", "select crash_count from hearth.agent_sessions");
+	close_child("broken");
+	turn = submit(chat, "broken", "say x");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "resume_failed");
+}
+END_TEST
+
 START_TEST(a_login_that_ran_out_is_no_lost_session)
 {
 	int64_t turn;
@@ -335,6 +379,10 @@ add(TCase *tc)
 	    0, n);
 	tcase_add_test(tc,
 	    a_session_that_is_broken_is_given_up_at_the_second_try);
+	tcase_add_loop_test(tc, so_is_one_that_its_agent_does_not_survive,
+	    0, 2);
+	tcase_add_test(tc,
+	    a_success_ends_the_memory_of_a_failure_to_reopen);
 	tcase_add_test(tc, a_login_that_ran_out_is_no_lost_session);
 	tcase_add_test(tc, a_long_record_is_cut_at_its_old_end);
 	tcase_add_test(tc, a_changed_agent_keeps_its_conversation);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -282,8 +283,11 @@ START_TEST(a_turn_cancelled_in_the_queue_is_never_begun)
 	int64_t turn;
 
 	prepare();
-	sql("update hearth.agents set paused = true");
+	add_agent("other", NULL);
+	sql("update hearth.agents set paused = name = 'fake'");
 	start(NULL);
+	/* the first claim of all takes a while, and may be late */
+	complete(chat, "other", "say x");
 	turn = submit(chat, "fake", "say x");
 	other = pg_connect(db);
 	PQclear(PQexec(other, "begin; select from hearth.chats "
@@ -295,13 +299,165 @@ START_TEST(a_turn_cancelled_in_the_queue_is_never_begun)
 	    session_of(chat));
 	/* a claim that is asked for now would have it by then */
 	check_true(!comes_true(700, "t", "select status <> 'queued' "
-	    "from hearth.turns"));
+	    "from hearth.turns where id = %lld", (long long)turn));
 	PQclear(PQexec(other, "commit"));
 	PQfinish(other);
 	wait_turn(turn, "cancelled", LIMIT);
 	check_value("1", "select count(*) from hearth.events "
-	    "where kind = 'turn_ended'");
-	check_value("0", "select count(*) from hearth.executions");
+	    "where kind = 'turn_ended' and turn_id = %lld", (long long)turn);
+	check_value("0", "select count(*) from hearth.executions "
+	    "where agent = 'fake'");
+}
+END_TEST
+
+/* ---- what a command has asked for outlives a crash */
+
+START_TEST(a_turn_cancelled_before_its_prompt_does_not_run_after_a_crash)
+{
+	int64_t turn;
+	int lock;
+
+	start(NULL);
+	lock = hold_copy(session_of(chat));
+	turn = submit(chat, "fake", "say ran anyway");
+	wait_turn(turn, "starting", LIMIT);
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	/* it is carried out, but not durable yet */
+	wait_log("cancelled by a user");
+	check_value("running", "select status from hearth.commands");
+	daemon_crash();
+	close(lock);
+	start(NULL);
+	wait_turn(turn, "cancelled", LIMIT);
+	ck_assert_str_eq(text_of(turn), "");
+	wait_value("done", LIMIT, "select status from hearth.commands");
+}
+END_TEST
+
+/* Every taking of commands waits until the connection says "commit"; so does
+ * each claim behind it. */
+static PGconn *
+hold_commands(int64_t turn)
+{
+	PGconn *other = PQconnectdb(db);
+
+	on_other(other, "begin");
+	on_other(other, "lock table hearth.commands in access exclusive mode");
+	PQclear(PQexec(other, keep(xasprintf("select hearth.cancel(%lld)",
+	    (long long)turn))));
+	sql("select pg_notify('hearth_work', '{\"command\":1}')");
+	wait_held();
+	return other;
+}
+
+/* Its cancel comes when it is being claimed, and somebody writes a file before
+ * it could begin, so that it goes back to the queue: and ends there. */
+START_TEST(a_late_cancel_ends_a_turn_that_is_given_back)
+{
+	const char *worktree;
+	int64_t first, turn;
+	PGconn *other;
+
+	start(NULL);
+	complete(chat, "fake", "say x");
+	worktree = keep(xstrdup(value("select path from hearth.worktrees")));
+	/* whether its claim is on its way by then cannot be seen */
+	for (int i = 1; i <= 10 && !log_has("changed meanwhile"); i++) {
+		first = submit(chat, "fake", "say begun;sleep 300");
+		wait_text(first, "begun");
+		turn = submit(chat, "fake", "say ran anyway");
+		other = hold_commands(turn);
+		wait_turn(first, "completed", LIMIT);
+		nap(50 * i);
+		shell("echo person >'%s/%d.txt'", worktree, i);
+		nap(50);
+		let_go(other);
+		wait_turn(turn, "cancelled", LIMIT);
+		ck_assert_str_eq(text_of(turn), "");
+	}
+	wait_log("changed meanwhile");
+	wait_value("0", LIMIT, "select count(*) from hearth.commands "
+	    "where status <> 'done'");
+}
+END_TEST
+
+/* ---- a claim whose answer is lost */
+
+static PGconn *
+hold_turn(int64_t turn)
+{
+	PGconn *other = PQconnectdb(db);
+
+	on_other(other, "begin");
+	PQclear(PQexec(other, keep(xasprintf("select from hearth.turns "
+	    "where id = %lld for no key update", (long long)turn))));
+	return other;
+}
+
+/* The child of a turn that is about to run is ready when a claim asks for
+ * another one, and is none of those that the claim may have taken. */
+START_TEST(a_lost_claim_does_not_put_back_a_turn_that_it_did_not_take)
+{
+	PGconn *other, *another;
+	int64_t turn, next;
+
+	add_agent("slow", "--new-delay", "500", NULL);
+	start(NULL);
+	ignore_errors();
+	sql("update hearth.sessions set concurrent_turns = true");
+	complete(chat, "fake", "say clean");
+	turn = submit(chat, "slow", "say once");
+	wait_turn(turn, "starting", LIMIT);
+	other = hold_turn(turn);
+	/* its running is to be recorded */
+	wait_held();
+	sql("update hearth.agents set paused = true where name = 'fake'");
+	next = submit(chat, "fake", "say next");
+	another = hold_turn(next);
+	sql("update hearth.agents set paused = false where name = 'fake'");
+	sql("select pg_notify('hearth_work', '{\"session\":\"%s\"}')",
+	    session_of(chat));
+	wait_value("1", LIMIT, "select count(*) from pg_stat_activity "
+	    "where wait_event_type = 'Lock' and query ~ 'turns_heads'");
+	pg_server_stop("immediate");
+	PQfinish(other);
+	PQfinish(another);
+	pg_server_start();
+	wait_turn(turn, "completed", LIMIT);
+	wait_turn(next, "completed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "attempts"), "1");
+	ck_assert_str_eq(text_of(turn), "once");
+}
+END_TEST
+
+/* ---- a session that is lost */
+
+START_TEST(what_waits_for_an_agent_is_answered_when_its_session_is_lost)
+{
+	int64_t turn;
+	pid_t pid;
+
+	start(NULL);
+	ignore_errors();
+	turn = submit(chat, "fake", "on-cancel never;count 100000 5");
+	wait_text(turn, "20 ");
+	pid = agent_pid(chat, "fake");
+	sql("select hearth.set_mode('%s', 'fake', 'ask')", chat);
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	wait_value("2", LIMIT, "select count(*) from hearth.commands "
+	    "where status = 'running'");
+	sql("insert into hearth.nodes (name, epoch) values ('other', 1)");
+	sql("update hearth.session_owners set epoch = 1, node_id = "
+	    "(select id from hearth.nodes where name = 'other')");
+	wait_gone(pid, LIMIT);
+	wait_log("another node has taken");
+	wait_value("failed lost", LIMIT, "select string_agg(distinct "
+	    "concat_ws(' ', status, error_code), ',') from hearth.commands");
+	/* the other node is none: nobody ends what it has */
+	sql("delete from hearth.turns");
+	sql("delete from hearth.agent_sessions");
+	sql("delete from hearth.messages");
+	sql("delete from hearth.executions");
 }
 END_TEST
 
@@ -325,6 +481,13 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, a_turn_that_finds_no_room_can_be_cancelled);
 	tcase_add_test(tc,
 	    a_turn_that_found_no_room_starts_soon_after_there_is_some);
+	tcase_add_test(tc,
+	    a_turn_cancelled_before_its_prompt_does_not_run_after_a_crash);
+	tcase_add_test(tc, a_late_cancel_ends_a_turn_that_is_given_back);
+	tcase_add_test(tc,
+	    a_lost_claim_does_not_put_back_a_turn_that_it_did_not_take);
+	tcase_add_test(tc,
+	    what_waits_for_an_agent_is_answered_when_its_session_is_lost);
 }
 
 int

@@ -236,6 +236,22 @@ START_TEST(nobody_can_fill_in_a_form_so_it_is_declined)
 }
 END_TEST
 
+/* The request itself says nothing of the file. */
+START_TEST(a_rule_sees_the_diff_that_came_before_the_question)
+{
+	start(NULL);
+	sql("update hearth.agents set permission_mode = 'allow'");
+	rule("path_pattern, decision", "'*.env', 'deny'");
+	check_answer("[permission reject-once]", "call \"kind\":\"edit\";"
+	    "raw {\"jsonrpc\":\"2.0\",\"method\":\"session/update\","
+	    "\"params\":{\"sessionId\":\"@S@\",\"update\":{"
+	    "\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"perm-0\","
+	    "\"title\":\"Edit\",\"kind\":\"edit\",\"content\":[{\"type\":"
+	    "\"diff\",\"path\":\"%s\",\"newText\":\"x\"}]}}};", ".env");
+	check_answer("[permission allow-once]", EDIT, "a.txt");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -253,6 +269,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, of_two_answers_at_once_the_first_wins);
 	tcase_add_test(tc, listeners_hear_of_questions_and_answers);
 	tcase_add_test(tc, nobody_can_fill_in_a_form_so_it_is_declined);
+	tcase_add_test(tc,
+	    a_rule_sees_the_diff_that_came_before_the_question);
 }
 
 int

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -215,6 +216,211 @@ START_TEST(a_reset_agent_begins_anew)
 }
 END_TEST
 
+/* ---- what a new child is asked for */
+
+/* An answer too many would be taken for the answer to what comes next. */
+START_TEST(a_cold_turn_asks_for_each_setting_once)
+{
+	const char *wire;
+	int64_t turn;
+	int n = 0;
+
+	prepare();
+	wire = keep(xasprintf("%s/wire", folder));
+	add_agent("wired", "--wire-log", wire, NULL);
+	start(NULL);
+	turn = submit_with("wired", "'large'", "null", "echo-config");
+	wait_turn(turn, "completed", LIMIT);
+	for (const char *p = file_text("%s", wire);
+	    (p = strstr(p, "\"session/set_config_option\"")) != NULL; p++)
+		n++;
+	ck_assert_int_eq(n, 1);
+}
+END_TEST
+
+START_TEST(a_cold_turn_whose_mode_is_refused_fails)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("strict", "--refuse-mode", NULL);
+	turn = submit_with("strict", "'large'", "'ask'", "say ran anyway");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "unsupported");
+	check_has(turn_of(turn, "error"), "this mode is forbidden");
+	ck_assert_str_eq(text_of(turn), "");
+	check_value("null", SEAT("coalesce(wanted, 'null')::text"));
+}
+END_TEST
+
+/* Its turn waits for the working copy, and there is no child yet. */
+START_TEST(a_mode_set_before_there_is_a_child_is_set)
+{
+	long long command;
+	int64_t turn;
+	int lock;
+
+	start(NULL);
+	lock = hold_copy(session_of(chat));
+	turn = submit(chat, "fake", "echo-mode");
+	wait_turn(turn, "starting", LIMIT);
+	command = number("select hearth.set_mode('%s', 'fake', 'ask')", chat);
+	wait_value("running", LIMIT, "select status from hearth.commands "
+	    "where id = %lld", command);
+	close(lock);
+	ck_assert_str_eq(end_of_command(command), "done");
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "[mode ask]");
+}
+END_TEST
+
+START_TEST(so_is_one_set_before_a_child_that_is_warmed)
+{
+	long long command;
+	int64_t turn;
+	int lock;
+
+	start(NULL);
+	lock = hold_copy(session_of(chat));
+	sql("select hearth.warm('%s', 'fake')", chat);
+	wait_value("warming", LIMIT, SEAT("status"));
+	command = number("select hearth.set_mode('%s', 'fake', 'ask')", chat);
+	wait_value("running", LIMIT, "select status from hearth.commands "
+	    "where id = %lld", command);
+	close(lock);
+	ck_assert_str_eq(end_of_command(command), "done");
+	turn = complete(chat, "fake", "echo-mode");
+	ck_assert_str_eq(turn_of(turn, "warm"), "true");
+	ck_assert_str_eq(text_of(turn), "[mode ask]");
+}
+END_TEST
+
+START_TEST(a_mode_set_before_a_start_that_is_cancelled_is_kept)
+{
+	long long command;
+	int64_t turn;
+	int lock;
+
+	start(NULL);
+	lock = hold_copy(session_of(chat));
+	turn = submit(chat, "fake", "echo-mode");
+	wait_turn(turn, "starting", LIMIT);
+	command = number("select hearth.set_mode('%s', 'fake', 'ask')", chat);
+	wait_value("running", LIMIT, "select status from hearth.commands "
+	    "where id = %lld", command);
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	close(lock);
+	ck_assert_str_eq(end_of_command(command), "done");
+	wait_turn(turn, "cancelled", LIMIT);
+	turn = complete(chat, "fake", "echo-mode");
+	ck_assert_str_eq(text_of(turn), "[mode ask]");
+}
+END_TEST
+
+START_TEST(warm_is_answered_while_a_mode_is_set)
+{
+	long long command, mode;
+
+	start(NULL);
+	add_agent("slow", "--set-delay", "500", NULL);
+	complete(chat, "slow", "say x");
+	mode = number("select hearth.set_mode('%s', 'slow', 'ask')", chat);
+	wait_value("running", LIMIT, "select status from hearth.commands "
+	    "where id = %lld", mode);
+	command = number("select hearth.warm('%s', 'slow')", chat);
+	ck_assert_str_eq(end_of_command(mode), "done");
+	ck_assert_str_eq(end_of_command(command), "done");
+}
+END_TEST
+
+/* ---- a setting that its agent does not survive */
+
+START_TEST(a_mode_that_kills_its_agent_is_not_kept)
+{
+	start(NULL);
+	add_agent("weak", "--exit-at-set", "3", NULL);
+	complete(chat, "weak", "say x");
+	ck_assert_str_eq(end_of_command(number("select "
+	    "hearth.set_mode('%s', 'weak', 'ask')", chat)),
+	    "failed agent_crashed agent exited with code 3 when its settings "
+	    "were made");
+	check_value("null", SEAT("coalesce(wanted, 'null')::text"));
+	complete(chat, "weak", "say y");
+}
+END_TEST
+
+START_TEST(a_turn_whose_mode_kills_its_agent_fails)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("weak", "--exit-at-set", "3", NULL);
+	turn = submit_with("weak", "null", "'ask'", "say y");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "agent_crashed");
+	ck_assert_str_eq(turn_of(turn, "attempts"), "1");
+	complete(chat, "weak", "say z");
+}
+END_TEST
+
+/* Which the agent took once, and does not any more. */
+START_TEST(settings_that_no_new_child_survives_are_forgotten)
+{
+	static const char *const fatal[] = { "--exit-at-set,3",
+		"--no-set" };
+	int64_t turn;
+
+	start("start_timeout=700ms", NULL);
+	add_agent("aged", NULL);
+	turn = submit_with("aged", "'large'", "'ask'", "say x");
+	wait_turn(turn, "completed", LIMIT);
+	sql("update hearth.agents set command = command || '{%s}'::text[] "
+	    "where name = 'aged'", fatal[_i]);
+	turn = submit(chat, "aged", "say y");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "settings_failed");
+	turn = complete(chat, "aged", "echo-config;echo-mode");
+	ck_assert_str_eq(text_of(turn), "[config small][mode code]");
+	check_value("null", SEAT("coalesce(wanted, 'null')::text"));
+}
+END_TEST
+
+START_TEST(a_reset_agent_begins_with_its_defaults)
+{
+	int64_t turn;
+
+	start(NULL);
+	turn = submit_with("fake", "'large'", "'ask'", "say x");
+	wait_turn(turn, "completed", LIMIT);
+	sql("select hearth.reset_agent('%s', 'fake')", chat);
+	wait_value("closed", LIMIT, SEAT("status") " where pid is null");
+	turn = complete(chat, "fake", "echo-config;echo-mode");
+	ck_assert_str_eq(text_of(turn), "[config small][mode code]");
+}
+END_TEST
+
+/* The child of before ends while its successor is asked. */
+START_TEST(a_late_end_does_not_answer_for_the_successor)
+{
+	long long command;
+
+	start("start_timeout=5s", NULL);
+	add_agent("slow", "--no-eof", "--ignore-term", NULL);
+	complete(chat, "slow", "say x");
+	sql("update hearth.agents set command = command || '--no-set'::text "
+	    "where name = 'slow'");
+	complete(chat, "slow", "say y");
+	command = number("select hearth.set_mode('%s', 'slow', 'ask')", chat);
+	wait_value("running", LIMIT, "select status from hearth.commands "
+	    "where id = %lld", command);
+	/* it lives yet */
+	check_value("2", "select count(*) from hearth.executions "
+	    "where ended_at is null");
+	check_has(end_of_command(command), "failed start_timeout");
+	check_value("null", SEAT("coalesce(wanted, 'null')::text"));
+}
+END_TEST
+
 static void
 add(TCase *tc)
 {
@@ -227,6 +433,19 @@ add(TCase *tc)
 	tcase_add_test(tc, old_models_are_set_the_old_way);
 	tcase_add_test(tc, an_agent_that_does_not_answer_fails_the_turn);
 	tcase_add_test(tc, a_reset_agent_begins_anew);
+	tcase_add_test(tc, a_reset_agent_begins_with_its_defaults);
+	tcase_add_test(tc, a_cold_turn_asks_for_each_setting_once);
+	tcase_add_test(tc, a_cold_turn_whose_mode_is_refused_fails);
+	tcase_add_test(tc, a_mode_set_before_there_is_a_child_is_set);
+	tcase_add_test(tc, so_is_one_set_before_a_child_that_is_warmed);
+	tcase_add_test(tc,
+	    a_mode_set_before_a_start_that_is_cancelled_is_kept);
+	tcase_add_test(tc, warm_is_answered_while_a_mode_is_set);
+	tcase_add_test(tc, a_mode_that_kills_its_agent_is_not_kept);
+	tcase_add_test(tc, a_turn_whose_mode_kills_its_agent_fails);
+	tcase_add_loop_test(tc,
+	    settings_that_no_new_child_survives_are_forgotten, 0, 2);
+	tcase_add_test(tc, a_late_end_does_not_answer_for_the_successor);
 }
 
 int

@@ -114,10 +114,12 @@ START_TEST(args_env_and_cwd_are_the_agents_and_its_own)
 	    "terminal pwd;terminal-with \"cwd\":\"x\";terminal pwd;"
 	    "terminal-with \"args\":7;terminal pwd;terminal-with "
 	    "\"env\":[{}];terminal pwd;terminal-with \"outputByteLimit\":-1;"
-	    "terminal pwd");
+	    "terminal pwd;terminal-with \"env\":[{\"name\":\"-i\","
+	    "\"value\":\"\"}];terminal pwd");
 	ck_assert_str_eq(text_of(turn), "[terminal error -32602]"
 	    "[terminal error -32602][terminal error -32602]"
-	    "[terminal error -32602][terminal error -32602]");
+	    "[terminal error -32602][terminal error -32602]"
+	    "[terminal error -32602]");
 }
 END_TEST
 
@@ -354,6 +356,32 @@ START_TEST(a_tool_call_keeps_what_its_terminal_said)
 }
 END_TEST
 
+/* Its launcher may be the wall around it, and is found and run outside. */
+START_TEST(what_an_agent_chooses_does_not_reach_its_launcher)
+{
+	static const char path[] = "terminal-with \"env\":[{\"name\":"
+		"\"PATH\",\"value\":\"bin\"}]";
+	int64_t turn;
+
+	prepare();
+	sql("update hearth.agents set client_capabilities = "
+	    "'{\"terminal\": true}', launcher = '{env}'");
+	start(NULL);
+	/* inside it is free to do so */
+	turn = complete(chat, "fake", "run mkdir bin && printf '#!/bin/sh\\n"
+	    "echo >%s/escaped\\n' >bin/env && chmod 755 bin/env;%s;"
+	    "terminal env;terminal-wait", folder, path);
+	ck_assert_str_eq(text_of(turn), "[run 0][terminal ok][wait 0]");
+	check_true(file_exists("%s/escaped", folder));
+	shell("rm '%s/escaped'", folder);
+	complete(chat, "fake", "%s;terminal /bin/true;terminal-wait", path);
+	check_true(!file_exists("%s/escaped", folder));
+	turn = complete(chat, "fake", "terminal-with;terminal --version;"
+	    "terminal-wait");
+	ck_assert_str_eq(text_of(turn), "[terminal ok][wait 127]");
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -372,6 +400,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, they_die_with_the_daemon);
 	tcase_add_test(tc, they_outlive_a_turn_but_not_their_first_process);
 	tcase_add_test(tc, a_tool_call_keeps_what_its_terminal_said);
+	tcase_add_test(tc,
+	    what_an_agent_chooses_does_not_reach_its_launcher);
 }
 
 int

@@ -7,11 +7,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -234,6 +237,20 @@ session_of(const char *chat_id)
 {
 	return value("select session_id from hearth.chats where id = '%s'",
 	    chat_id);
+}
+
+int
+hold_copy(const char *session_id)
+{
+	const char *path = keep(xasprintf("%s/snapshots/%s.lock", state,
+	    session_id));
+	int fd;
+
+	shell("mkdir -p -m 0777 '%s/snapshots'", state);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	check_true(fd >= 0 && fchmod(fd, 0666) == 0);
+	check_true(flock(fd, LOCK_EX) == 0);
+	return fd;
 }
 
 static int64_t

@@ -20,7 +20,9 @@
  *   --commands           an available_commands_update after session/new, …
  *   --no-offers          no modes, no configOptions
  *   --legacy-models      models instead of configOptions (session/set_model)
- *   --no-set             never answers session/set_…
+ *   --no-set             never answers session/set_…; --exit-at-set N
+ *   --set-delay MS       answers session/set_… that late
+ *   --refuse-mode        session/set_mode fails with -32603
  *   --null-results       null instead of {} wherever ACP allows it
  *   --load  --resume  --close   offers session/load, /resume, /close
  *   --store DIR          sessions outlive the process (a file per session
@@ -180,8 +182,9 @@ static struct {
 	long init_delay, new_delay, version, replay, replay_late, exit_idle;
 	long exit_at_start, exit_at_init, exit_at_new, memory, stderr_flood;
 	long init_error, new_error, session_lost, noise_lines, exit_at_reopen;
+	long exit_at_set, set_delay;
 	bool no_init, no_new, no_reopen, noise_glued, update_before_new, commands;
-	bool legacy_models, no_set;
+	bool legacy_models, no_set, refuse_mode;
 	bool no_offers, null_results, load, resume, close, no_eof, ignore_term;
 	bool grandchild, setsid_grandchild, crlf, dribble, auth_new;
 	const char *exit_while, *store, *stderr_text, *spawn_log, *wire_log;
@@ -189,7 +192,8 @@ static struct {
 } opt = {
 	.version = 1, .replay = 1, .replay_late = -1,
 	.exit_at_start = -1, .exit_at_init = -1, .exit_at_new = -1,
-	.exit_at_reopen = -1, .lost_words = "Session not found",
+	.exit_at_reopen = -1, .exit_at_set = -1,
+	.lost_words = "Session not found",
 };
 
 static struct session sessions[MAX_SESSIONS];
@@ -2210,6 +2214,28 @@ on_set_config(const char *id, const json_t *params, struct session *s)
 }
 
 static void
+on_set(const char *method, const char *id, const json_t *params,
+    struct session *s)
+{
+	bool is_mode = strcmp(method, "session/set_mode") == 0;
+	bool is_model = strcmp(method, "session/set_model") == 0;
+
+	doze(opt.set_delay);
+	if (opt.exit_at_set >= 0)
+		exit((int)opt.exit_at_set);
+	if (opt.no_set)
+		return;
+	if (is_mode && opt.refuse_mode)
+		answer_error(id, -32603, "this mode is forbidden");
+	else if (opt.no_offers || (!is_mode && is_model != opt.legacy_models))
+		answer_error(id, -32601, "Method not found");
+	else if (is_mode)
+		on_set_mode(id, params, s);
+	else
+		on_set_config(id, params, s);
+}
+
+static void
 on_session_request(const char *method, const char *id, const json_t *params)
 {
 	struct session *s = find_session(json_string_value(
@@ -2219,16 +2245,10 @@ on_session_request(const char *method, const char *id, const json_t *params)
 		answer_error(id, -32602, "no such session");
 	else if (strcmp(method, "session/prompt") == 0)
 		on_prompt(id, params, s);
-	else if (strncmp(method, "session/set_", 12) == 0 && opt.no_set)
-		return;
-	else if (strcmp(method, "session/set_model") == 0 &&
-	    opt.legacy_models)
-		on_set_config(id, params, s);
-	else if (strcmp(method, "session/set_mode") == 0 && !opt.no_offers)
-		on_set_mode(id, params, s);
-	else if (strcmp(method, "session/set_config_option") == 0 &&
-	    !opt.no_offers && !opt.legacy_models)
-		on_set_config(id, params, s);
+	else if (strcmp(method, "session/set_mode") == 0 ||
+	    strcmp(method, "session/set_model") == 0 ||
+	    strcmp(method, "session/set_config_option") == 0)
+		on_set(method, id, params, s);
 	else if (strcmp(method, "session/close") == 0 && opt.close)
 		answer(id, opt.null_results ? "null" : "{}");
 	else
@@ -2358,6 +2378,8 @@ static const struct {
 	{ "--exit-at-init", &opt.exit_at_init, NULL, NULL },
 	{ "--exit-at-new", &opt.exit_at_new, NULL, NULL },
 	{ "--exit-at-reopen", &opt.exit_at_reopen, NULL, NULL },
+	{ "--exit-at-set", &opt.exit_at_set, NULL, NULL },
+	{ "--set-delay", &opt.set_delay, NULL, NULL },
 	{ "--memory", &opt.memory, NULL, NULL },
 	{ "--stderr-flood", &opt.stderr_flood, NULL, NULL },
 	{ "--init-error", &opt.init_error, NULL, NULL },
@@ -2372,6 +2394,7 @@ static const struct {
 	{ "--commands", NULL, &opt.commands, NULL },
 	{ "--legacy-models", NULL, &opt.legacy_models, NULL },
 	{ "--no-set", NULL, &opt.no_set, NULL },
+	{ "--refuse-mode", NULL, &opt.refuse_mode, NULL },
 	{ "--no-offers", NULL, &opt.no_offers, NULL },
 	{ "--null-results", NULL, &opt.null_results, NULL },
 	{ "--load", NULL, &opt.load, NULL },

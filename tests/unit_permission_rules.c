@@ -174,6 +174,11 @@ static const struct {
 	{ NULL, NULL, "*", "execute", NULL, "{\"command\":7}", NULL, "d" },
 	{ NULL, NULL, "*", "execute", NULL,
 	    "{\"command\":[\"git\",{}]}", NULL, "d" },
+	/* an input that is not taken apart may be anything */
+	{ NULL, NULL, "rm *", "execute", NULL, "\"rm -rf /\"", NULL, "d" },
+	{ NULL, NULL, "rm *", "execute", NULL, "[\"rm\",\"-rf\",\"/\"]",
+	    NULL, "d" },
+	{ NULL, "*.env", NULL, "edit", NULL, "\".env\"", NULL, "d" },
 	/* more than one */
 	{ NULL, NULL, "git *", "execute", NULL,
 	    "{\"command\":\"git log\",\"cmd\":\"rm -rf /\"}", NULL, "d" },

@@ -635,6 +635,12 @@ static const struct reopen_case {
 	    .words = "code 3 before it was ready" },
 	{ { "--load", "--no-reopen" }, .code = "resume_failed",
 	    .words = "start_timeout (700 ms): no answer to session/load" },
+	/* the second time it is given up */
+	{ { "--load", "--exit-at-reopen", "3" }, .may_replace = true,
+	    .code = "session_lost", .words = "code 3 before it was ready" },
+	{ { "--load", "--no-reopen" }, .may_replace = true,
+	    .code = "session_lost",
+	    .words = "start_timeout (700 ms): no answer to session/load" },
 };
 
 START_TEST(conversation_is_reopened_or_replaced)

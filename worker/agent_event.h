@@ -160,7 +160,11 @@ struct agent_event {
 			                         * "auth_required" "protocol_version"
 			                         * "agent_crashed" "agent_error"
 			                         * "not_acp"; "resume_failed" while
-			                         * it reopened its session */
+			                         * it reopened its session, and
+			                         * "session_lost" if it may be
+			                         * replaced; "settings_failed" while
+			                         * what an earlier child had was set
+			                         */
 			const char *error;      /* names the likely cause */
 		} failed;
 		struct {

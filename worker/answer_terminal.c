@@ -175,6 +175,17 @@ read_args(const json_t *from, char ***args)
 	return json_is_array(from);
 }
 
+/* A name as shells and env(1) take it. */
+static bool
+is_variable(const char *name)
+{
+	static const char chars[] = "_ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789";
+
+	return *name != '\0' && (*name < '0' || *name > '9') &&
+	    name[strspn(name, chars)] == '\0';
+}
+
 static bool
 read_env(const json_t *from, char ***env)
 {
@@ -188,8 +199,7 @@ read_env(const json_t *from, char ***env)
 		const char *text = plain_string(json_object_get(v, "value"));
 		char *entry;
 
-		if (name == NULL || text == NULL || *name == '\0' ||
-		    strchr(name, '=') != NULL)
+		if (name == NULL || text == NULL || !is_variable(name))
 			return false;
 		entry = xasprintf("%s=%s", name, text);
 		strv_add(env, entry);

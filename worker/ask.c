@@ -209,7 +209,8 @@ find_rule(const struct worker *w, const json_t *call,
 	    json_string_value(json_object_get(call, "kind"));
 	texts[0] = text_of(call, "locations");
 	texts[1] = text_of(call, "rawInput");
-	texts[2] = text_of(call, "content");
+	texts[2] = tool != NULL ? tool_calls_content(w->tools, tool) :
+	    text_of(call, "content");
 	asked.locations = tool != NULL ? tool->locations : texts[0];
 	asked.raw_input = tool != NULL ? tool->raw_input : texts[1];
 	asked.content = texts[2];

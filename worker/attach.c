@@ -7,7 +7,9 @@
  * A session that the agent does not know any more, or cannot reopen, is
  * replaced by a new one, and READY says why. Any other failure to reopen ends
  * the child with "resume_failed", because the conversation may still be there
- * at the next try; the owner decides when to give it up (may_replace).
+ * at the next try. The owner says when that is the last one (may_replace):
+ * then an error is enough for a new one, and an agent that ends or is silent
+ * ends with "session_lost".
  *
  * After session/load agents replay the conversation: mostly before the answer,
  * some behind it, now and then with a delay. What is known already is
@@ -182,7 +184,8 @@ attach_begin(struct worker *w)
 	if (w->known_session == NULL)
 		open_new(w, NULL);
 	else if (*w->known_session == '\0')
-		open_new(w, "the agent did not know it any more");
+		open_new(w, "the agent did not know it any more, or failed "
+		    "twice to reopen it");
 	else if (can_resume(w))
 		reopen(w, REQUEST_RESUME_SESSION);
 	else if (can_load(w))
@@ -274,18 +277,20 @@ static void
 become_ready(struct worker *w)
 {
 	json_t *session = w->session_result;
+	bool is_wanted = configure_is_wanted(w);
 
 	w->session_result = NULL;
 	w->is_ready = true;
 	w->is_reopening = false;
 	w->is_unproven = w->opening != REQUEST_NEW_SESSION;
 	settings_of_session(&w->settings, session);
-	worker_set_state(w, configure_is_wanted(w) ? WORKER_CONFIGURING :
-	    WORKER_IDLE);
+	worker_set_state(w, is_wanted ? WORKER_CONFIGURING : WORKER_IDLE);
 	tell_ready(w, session);
 	json_decref(session);
 	tell_early(w);
-	configure_next(w);
+	/* else it is being configured, if it is, for who was told */
+	if (is_wanted)
+		configure_next(w);
 }
 
 static void

@@ -87,6 +87,12 @@ configure_is_wanted(const struct worker *w)
 	return !list_empty(&w->wishes);
 }
 
+bool
+configure_is_for_earlier(const struct worker *w)
+{
+	return w->is_ready && configure_is_wanted(w) && !w->tells_refusal;
+}
+
 /* What kept a wish from coming true. */
 static void
 note_refusal(struct worker *w, const char *why)

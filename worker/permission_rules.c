@@ -42,7 +42,6 @@ struct named {
 	struct names paths;      /* absolute */
 	struct names commands;
 	struct names parts;      /* commands, and what they consist of */
-	bool is_opaque;          /* its input is no object */
 };
 
 /* ---- the rules */
@@ -279,8 +278,9 @@ read_input(struct named *named, const json_t *input, const char *cwd)
 	static const char *const commands[] = { "command", "cmd" };
 	const json_t *member;
 
-	named->is_opaque = input != NULL && !json_is_object(input) &&
-	    !json_is_null(input);
+	if (input != NULL && !json_is_object(input) && !json_is_null(input))
+		named->paths.is_unclear = named->commands.is_unclear =
+		    named->parts.is_unclear = true;
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
 		member = json_object_get(input, paths[i]);
 		if (member != NULL)
@@ -398,7 +398,7 @@ is_allowed(const struct permission_rule *r, const struct named *named,
 	if (r->path_pattern == NULL && r->command_pattern == NULL)
 		return true;
 	/* each that it has needs a pattern, and each pattern one of them */
-	if (named->is_opaque || paths->is_unclear || commands->is_unclear ||
+	if (paths->is_unclear || commands->is_unclear ||
 	    has_paths != (r->path_pattern != NULL) ||
 	    has_commands != (r->command_pattern != NULL))
 		return false;

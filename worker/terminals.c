@@ -441,11 +441,27 @@ is_program(const char *command, const char *cwd)
 	return is;
 }
 
+/*
+ * What the agent chooses must not reach the launcher: neither as an option,
+ * nor by the environment that it is found and run in (PATH, LD_PRELOAD).
+ */
+static char **
+behind_launcher(const struct terminals *t, char *const *env)
+{
+	char **argv = strv_copy(t->launcher);
+
+	strv_add(&argv, "/usr/bin/env");
+	strv_add(&argv, "--");
+	for (; env != NULL && *env != NULL; env++)
+		strv_add(&argv, *env);
+	return argv;
+}
+
 static char **
 make_argv(const struct terminals *t, const struct terminal_command *c,
     const char *cwd)
 {
-	char **argv = strv_copy(t->launcher);
+	char **argv = t->launcher != NULL ? behind_launcher(t, c->env) : NULL;
 
 	if ((c->args == NULL || *c->args == NULL) &&
 	    terminal_is_shell_line(c->command, is_program(c->command, cwd))) {
@@ -456,6 +472,17 @@ make_argv(const struct terminals *t, const struct terminal_command *c,
 	for (char *const *arg = c->args; arg != NULL && *arg != NULL; arg++)
 		strv_add(&argv, *arg);
 	return argv;
+}
+
+static char **
+make_env(const struct terminals *t, const struct terminal_command *c)
+{
+	char **envp = strv_copy(t->envp);
+	char *const *entry = t->launcher == NULL ? c->env : NULL;
+
+	for (; entry != NULL && *entry != NULL; entry++)
+		child_setenv(&envp, *entry);
+	return envp;
 }
 
 static struct terminal *
@@ -537,10 +564,7 @@ terminals_create(struct terminals *t, const struct terminal_command *c,
 	if (cwd == NULL)
 		return TERMINAL_REFUSED;
 	argv = make_argv(t, c, cwd);
-	envp = strv_copy(t->envp);
-	for (char *const *entry = c->env; entry != NULL && *entry != NULL;
-	    entry++)
-		child_setenv(&envp, *entry);
+	envp = make_env(t, c);
 	tm = new_terminal(t, c);
 	tm->program = xstrdup(argv[0]);
 	result = run(tm, argv, envp, cwd, e);

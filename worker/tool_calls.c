@@ -284,6 +284,15 @@ tool_calls_merge(struct tool_calls *t, json_t *update)
 	return tell(t, c, is_new);
 }
 
+char *
+tool_calls_content(const struct tool_calls *t, const struct agent_tool *told)
+{
+	const struct call *c = map_get(&t->calls, told->tool_call_id);
+
+	return c->content.value ? dump(c->content.value) :
+	    xstrdup(c->content.text);
+}
+
 int
 tool_calls_open(const struct tool_calls *t)
 {

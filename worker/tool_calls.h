@@ -35,6 +35,10 @@ void tool_calls_on_output(struct tool_calls *t,
  */
 const struct agent_tool *tool_calls_merge(struct tool_calls *t,
     json_t *update);
+/* The merged content of the call that was told last, as text that the caller
+ * frees; NULL: none. */
+char *tool_calls_content(const struct tool_calls *t,
+    const struct agent_tool *told);
 /* Tool calls without a final status. */
 int tool_calls_open(const struct tool_calls *t);
 int tool_calls_count(const struct tool_calls *t);

@@ -211,10 +211,12 @@ static void
 tell_failed(struct worker *w, const char *code, const char *error)
 {
 	w->has_failed = true;
-	/* Whatever kept it from reopening its conversation, it may do so at the
-	 * next start, too: the owner must know. */
+	/* Whatever kept it from reopening its conversation, or from what was
+	 * set, it may do so at the next start, too: the owner must know. */
 	if (w->is_reopening && strcmp(code, "auth_required") != 0)
-		code = "resume_failed";
+		code = w->may_replace ? "session_lost" : "resume_failed";
+	else if (configure_is_for_earlier(w))
+		code = "settings_failed";
 	worker_tell(w, &(struct agent_event){
 		.type = AGENT_FAILED,
 		.failed = { .error_code = code, .error = error },
@@ -283,10 +285,13 @@ on_started(struct child *c, void *ctx, pid_t pid)
 
 /* What an end that nobody planned means for whoever waits. */
 static void
-tell_crash(struct worker *w, const struct child_exit *x, const char *how)
+tell_crash(struct worker *w, const struct child_exit *x, const char *how,
+    bool was_starting)
 {
 	const char *step = x->exec_step != NULL ? x->exec_step : "exec";
 	const char *code = "agent_crashed";
+	const char *when = !w->is_ready ? " before it was ready" :
+	    was_starting ? " when its settings were made" : "";
 	char *error, *cause = words_cause(w,
 	    x->term_signal != 0 ? -1 : x->exit_code, NULL);
 
@@ -297,16 +302,15 @@ tell_crash(struct worker *w, const struct child_exit *x, const char *how)
 	} else if (w->was_planned) {
 		error = xasprintf("the agent was stopped: %s", w->end_reason);
 	} else if (x->term_signal != 0) {
-		error = xasprintf("agent was killed by %s%s%s", how,
-		    w->is_ready ? "" : " before it was ready", cause);
+		error = xasprintf("agent was killed by %s%s%s", how, when,
+		    cause);
 	} else {
 		error = xasprintf("agent exited with code %d%s%s",
-		    x->exit_code, w->is_ready ? "" : " before it was ready",
-		    cause);
+		    x->exit_code, when, cause);
 	}
 	if (w->turn.is_open)
 		prompt_fail(w, code, error);
-	else if (!w->is_ready && !w->has_failed && !w->was_planned)
+	else if (was_starting && !w->has_failed && !w->was_planned)
 		tell_failed(w, code, error);
 	free(error);
 	free(cause);
@@ -337,6 +341,7 @@ on_exited(struct child *c, void *ctx, const struct child_exit *x)
 {
 	struct worker *w = ctx;
 	char *how = x->exec_errno != 0 ? words_missing(w, x) : words_exit(x);
+	bool was_starting = w->state <= WORKER_CONFIGURING;
 
 	(void)c;
 	worker_set_state(w, WORKER_ENDED);
@@ -347,7 +352,7 @@ on_exited(struct child *c, void *ctx, const struct child_exit *x)
 		log_warning(w->label, "ended by itself: %s", how);
 	else
 		log_info(w->label, "ended: %s (%s)", w->end_reason, how);
-	tell_crash(w, x, how);
+	tell_crash(w, x, how, was_starting);
 	ask_tell_settled(w);
 	tell_ended(w, x, how);
 	free(how);

@@ -311,6 +311,8 @@ void attach_free(struct worker *w);
 /* Settings to make so after READY: JSON, or NULL. */
 void configure_want(struct worker *w, const char *wanted);
 bool configure_is_wanted(const struct worker *w);
+/* It is READY and being made what was wanted of an earlier child. */
+bool configure_is_for_earlier(const struct worker *w);
 /* The next request; or CONFIGURING is over, and told. */
 void configure_next(struct worker *w);
 void configure_on_answer(struct worker *w, const struct envelope *m);

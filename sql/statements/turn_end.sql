@@ -60,6 +60,8 @@ with span as materialized (
 )
 update hearth.agent_sessions a set
 	status = coalesce($12::text, a.status),
+	crash_count = case when $3::text = 'completed' and $12::text = 'idle'
+		then 0 else a.crash_count end,
 	last_active_at = t.ended_at,
 	input_tokens = case when $9::bigint is null then a.input_tokens
 		else coalesce(a.input_tokens, 0) + $9::bigint end,
