@@ -627,6 +627,7 @@ void
 child_free(struct child **cp)
 {
 	struct child *c = *cp;
+	bool ends_now;
 
 	*cp = NULL;
 	if (!c)
@@ -635,10 +636,14 @@ child_free(struct child **cp)
 		destroy(c);
 		return;
 	}
+	/* only the end of the control socket was still to come */
+	ends_now = c->control >= 0 && c->pidfd < 0;
 	c->is_forgotten = true;
 	child_kill(c);
 	for (int i = 0; i < 3; i++)
 		close_fd(&c->fd[i]);
 	ev_io_stop(c->loop, &c->control_io);
 	close_fd(&c->control);
+	if (ends_now)
+		settle(c);
 }

@@ -131,7 +131,7 @@ START_TEST(lives_of_children_leave_nothing_behind)
 	wait_value("0", LIMIT, "select count(*) from hearth.executions "
 	    "where ended_at is null");
 	wait_alone();
-	ck_assert_int_eq(daemon_fds(), fds);
+	ck_assert_int_le(daemon_fds(), fds);
 	grown = daemon_kb("VmRSS:") - rss;
 	if (MEMORY_IS_TOLD && grown > GROWTH_KB)
 		e2e_fail(__FILE__, __LINE__, "%d cycles: memory grew by "

@@ -320,6 +320,7 @@ prepared_keep(const struct prepared_order *o, struct err *e)
 
 	prepared_list_free(&list);
 	if (lock >= 0) {
+		prepared_tidy(o->state_dir);
 		rc = keep(o, key, e);
 		close(lock);
 	}

@@ -9,7 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -102,15 +102,26 @@ prepared_free(struct prepared *p)
 	*p = (struct prepared){ .id = NULL };
 }
 
-/* What place_write() had begun when its process was ended: "<id>.<pid>". */
-static void
-remove_half(int folder, const char *name)
+void
+prepared_tidy(const char *state_dir)
 {
-	const char *dot = strrchr(name, '.');
-	int pid = dot && dot - name == ID_LENGTH ? atoi(dot + 1) : 0;
+	char *folder = xasprintf("%s/prepared", state_dir);
+	DIR *dir = opendir(folder);
+	struct dirent *d;
 
-	if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
-		unlinkat(folder, name, 0);
+	free(folder);
+	while (dir && (d = readdir(dir)) != NULL) {
+		char id[ID_LENGTH + 1];
+
+		if (strlen(d->d_name) != ID_LENGTH + 4 ||
+		    strcmp(d->d_name + ID_LENGTH, ".new") != 0)
+			continue;
+		snprintf(id, sizeof id, "%s", d->d_name);
+		if (faccessat(dirfd(dir), id, F_OK, 0) < 0)
+			unlinkat(dirfd(dir), d->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 int
@@ -132,7 +143,6 @@ prepared_list(const char *state_dir, struct prepared_list *list,
 	while ((d = readdir(dir)) != NULL) {
 		struct prepared p;
 
-		remove_half(dirfd(dir), d->d_name);
 		if (strlen(d->d_name) != ID_LENGTH ||
 		    prepared_read(state_dir, d->d_name, &p) < 0)
 			continue;

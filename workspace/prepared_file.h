@@ -51,6 +51,9 @@ void prepared_free(struct prepared *p);
 /* All of them; the folder is made when it is missing. */
 int prepared_list(const char *state_dir, struct prepared_list *list,
     struct err *e);
+/* What a killed place_write() left of those that never came to be. Under the
+ * lock of those who make them. */
+void prepared_tidy(const char *state_dir);
 void prepared_list_free(struct prepared_list *list);
 
 #endif
