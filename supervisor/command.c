@@ -29,7 +29,7 @@ struct late_command {
 	char *chat, *agent, *by, *reason;
 };
 
-static void reset_agent(struct supervisor *sup, const struct command *c);
+static void reset(struct session *s, const struct command *c);
 
 static void
 put_off(struct session *s, enum late kind, const struct command *c)
@@ -134,9 +134,9 @@ cancel_late(struct session *s, const struct command *c)
 void
 late_commands_run(struct session *s)
 {
-	LIST_EACH(pos, tmp, &s->late_commands) {
-		struct late_command *l = LIST_ITEM(pos, struct late_command,
-		    in_session);
+	while (!list_empty(&s->late_commands)) {
+		struct late_command *l = LIST_ITEM(s->late_commands.next,
+		    struct late_command, in_session);
 		const struct command late = { .id = l->command,
 			.session = s->id, .turn = l->turn, .chat = l->chat,
 			.agent = l->agent,
@@ -152,7 +152,7 @@ late_commands_run(struct session *s)
 		if (l->kind == LATE_CANCEL)
 			cancel_late(s, &late);
 		else if (l->kind == LATE_RESET)
-			reset_agent(s->sup, &late);
+			reset(s, &late);
 		else
 			warm_ask(s, l->chat, l->agent, l->command);
 		free_late(l);
@@ -305,12 +305,40 @@ close_all(struct supervisor *sup, const struct command *c, int64_t waiting)
 	return closing.is_answered;
 }
 
-/* close_agent, close_chat */
 static void
 close_seats(struct supervisor *sup, const struct command *c)
 {
 	if (!close_all(sup, c, c->id))
 		done(sup, c);
+}
+
+/* What was to be warmed behind a reset, and was asked for before this. */
+static void
+close_late(struct session *s, const struct command *c)
+{
+	LIST_EACH(pos, tmp, &s->late_commands) {
+		struct late_command *l = LIST_ITEM(pos, struct late_command,
+		    in_session);
+
+		if (l->kind != LATE_WARM ||
+		    (c->chat && strcmp(l->chat, c->chat) != 0) ||
+		    (c->agent && strcmp(l->agent, c->agent) != 0))
+			continue;
+		record_command(s->sup->recorder, l->command, "failed",
+		    "closed", "closed by a user");
+		free_late(l);
+	}
+}
+
+/* close_agent, close_chat */
+static void
+close_agents(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_find(sup, c->session);
+
+	if (s)
+		close_late(s, c);
+	close_seats(sup, c);
 }
 
 /* What waited for the end of the back-off sees it now. */
@@ -333,22 +361,17 @@ on_reset_durable(void *ctx)
  * it is forgotten; what a claim that is under way has read is given back.
  */
 static void
-reset_agent(struct supervisor *sup, const struct command *c)
+reset(struct session *s, const struct command *c)
 {
-	struct session *s = session_get(sup, c->session);
-	struct chat *known = session_find_chat(s, c->chat);
+	struct supervisor *sup = s->sup;
 	struct turn *t = session_find_turn(s, c->chat, c->agent);
-	struct chat_log *log;
+	struct chat *known = session_find_chat(s, c->chat);
+	struct chat_log *log = known ? known->log :
+	    chat_log_open(sup->recorder, s->id, c->chat, c->chat_last_seq);
 
-	if (s->is_claiming) {
-		put_off(s, LATE_RESET, c);
-		return;
-	}
 	/* without a child it is not cancelled */
 	if (t)
 		launch_forget(&t->launch);
-	log = known ? known->log : chat_log_open(sup->recorder, s->id, c->chat,
-	    c->chat_last_seq);
 	pool_reset(sup->pool, c->chat, c->agent);
 	record_agent_session(log, c->agent, &(struct agent_session_row){
 		.agent_session_id = "", .pid = -1, .crash_count = 0,
@@ -359,6 +382,19 @@ reset_agent(struct supervisor *sup, const struct command *c)
 	close_seats(sup, c);
 	s->n_ending++;
 	record_barrier(sup->recorder, on_reset_durable, s);
+}
+
+static void
+reset_agent(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_get(sup, c->session);
+
+	if (s->is_claiming) {
+		put_off(s, LATE_RESET, c);
+		return;
+	}
+	close_late(s, c);
+	reset(s, c);
 }
 
 static void
@@ -427,8 +463,8 @@ static const struct {
 } kinds[] = {
 	{ "cancel", cancel },
 	{ "answer_permission", answer_permission },
-	{ "close_agent", close_seats },
-	{ "close_chat", close_seats },
+	{ "close_agent", close_agents },
+	{ "close_chat", close_agents },
 	{ "archive_session", archive_take },
 	{ "restore_session", archive_restore },
 	{ "delete_session", archive_delete },
