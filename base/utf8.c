@@ -114,3 +114,19 @@ utf8_cut(const char *s, size_t n)
 		return n - back;
 	return n;
 }
+
+void
+utf8_blank_controls(char *text)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)text[0];
+		unsigned char next = (unsigned char)text[1];
+
+		if (c < ' ' || c == 0x7f) {
+			*text = ' ';
+		} else if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
+			*text++ = ' ';
+			*text = ' ';
+		}
+	}
+}

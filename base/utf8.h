@@ -21,5 +21,8 @@ size_t utf8_valid_prefix(const char *p, size_t n);
 bool utf8_repair(const char *p, size_t n, bool no_nul, struct buf *out);
 /* The largest m <= n such that p[0..m) does not end inside a character. */
 size_t utf8_cut(const char *p, size_t n);
+/* Every control character, also those of C1 (U+0080 to U+009F), becomes
+ * blanks: what is left is one line, which commands no terminal. */
+void utf8_blank_controls(char *text);
 
 #endif

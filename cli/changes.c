@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "cli/db.h"
@@ -38,12 +39,25 @@ list_changes(PGconn *conn, const char *chat)
 	    "c.file_path", PARAMS(chat));
 }
 
-static bool
-has_colours(void)
+static enum diff_look
+look(void)
 {
 	const char *no = getenv("NO_COLOR");
 
-	return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0');
+	if (!isatty(STDOUT_FILENO))
+		return DIFF_AS_IT_IS;
+	return no == NULL || *no == '\0' ? DIFF_IN_COLOURS : DIFF_VISIBLE;
+}
+
+/* File names are the agent's, too. */
+static void
+print_line(const char *text)
+{
+	char *line = xstrdup(text);
+
+	utf8_blank_controls(line);
+	puts(line);
+	free(line);
 }
 
 static int
@@ -53,6 +67,7 @@ show_change(PGconn *conn, const char *id)
 	    "coalesce(agent, 'a person'), status, error, diff "
 	    "from hearth.pending_changes where id = $1", PARAMS(id));
 	struct buf out = { 0 };
+	char *head;
 
 	if (res == NULL)
 		return CLI_FAILED;
@@ -61,12 +76,14 @@ show_change(PGconn *conn, const char *id)
 		return cli_fail("there is no change %s; hearth changes lists "
 		    "them", id);
 	}
-	printf("%s %s by %s, %s\n", PQgetvalue(res, 0, 0),
+	head = xasprintf("%s %s by %s, %s", PQgetvalue(res, 0, 0),
 	    PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2),
 	    PQgetvalue(res, 0, 3));
+	print_line(head);
+	free(head);
 	if (!PQgetisnull(res, 0, 4))
-		printf("%s\n", PQgetvalue(res, 0, 4));
-	diff_render(PQgetvalue(res, 0, 5), has_colours(), &out);
+		print_line(PQgetvalue(res, 0, 4));
+	diff_render(PQgetvalue(res, 0, 5), look(), &out);
 	fwrite(out.data, 1, out.len, stdout);
 	buf_free(&out);
 	PQclear(res);

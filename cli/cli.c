@@ -10,15 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static void
 complain(const char *fmt, va_list ap)
 {
 	char line[2048];
 
 	vsnprintf(line, sizeof(line), fmt, ap);
-	for (char *p = line; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = ' ';
+	utf8_blank_controls(line);
 	fflush(stdout);
 	fprintf(stderr, "hearth: %s\n", line);
 }

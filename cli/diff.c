@@ -2,6 +2,7 @@
 /* Pure: a diff in, what is printed of it out. */
 #include "cli/diff.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static const char *
@@ -34,9 +35,10 @@ add_visible(struct buf *out, const char *p, size_t n)
 }
 
 static void
-add_line(struct buf *out, const char *line, size_t n, bool is_in_hunk)
+add_line(struct buf *out, const char *line, size_t n, bool is_in_hunk,
+    bool has_colours)
 {
-	const char *colour = colour_of(line, is_in_hunk);
+	const char *colour = has_colours ? colour_of(line, is_in_hunk) : NULL;
 
 	if (colour)
 		buf_adds(out, colour);
@@ -47,13 +49,13 @@ add_line(struct buf *out, const char *line, size_t n, bool is_in_hunk)
 }
 
 void
-diff_render(const char *diff, bool has_colours, struct buf *out)
+diff_render(const char *diff, enum diff_look look, struct buf *out)
 {
 	size_t len = strlen(diff);
 	bool is_in_hunk = false;
 
 	buf_adds(out, "");
-	if (!has_colours) {
+	if (look == DIFF_AS_IT_IS) {
 		buf_add(out, diff, len);
 		if (len > 0 && diff[len - 1] != '\n')
 			buf_addc(out, '\n');
@@ -66,7 +68,7 @@ diff_render(const char *diff, bool has_colours, struct buf *out)
 			is_in_hunk = false;
 		if (strncmp(diff, "@@ ", 3) == 0)
 			is_in_hunk = true;
-		add_line(out, diff, n, is_in_hunk);
+		add_line(out, diff, n, is_in_hunk, look == DIFF_IN_COLOURS);
 		diff += n + (diff[n] == '\n');
 	}
 }

@@ -3,15 +3,13 @@
 #ifndef HEARTH_DIFF_H
 #define HEARTH_DIFF_H
 
-#include <stdbool.h>
-
 #include "base/buf.h"
 
-/*
- * Appends it as it is, or with colours for a terminal; there what an agent
- * wrote cannot speak to the terminal: control characters become visible. Ends
- * with a newline.
- */
-void diff_render(const char *diff, bool has_colours, struct buf *out);
+/* On a terminal what an agent wrote cannot speak to it: control characters
+ * become visible, with colours or without. */
+enum diff_look { DIFF_AS_IT_IS, DIFF_VISIBLE, DIFF_IN_COLOURS };
+
+/* Appends it; it ends with a newline. */
+void diff_render(const char *diff, enum diff_look look, struct buf *out);
 
 #endif

@@ -24,6 +24,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/db.h"
 #include "cli/render.h"
@@ -145,8 +146,12 @@ show_text(struct follower *f, const char *text, bool reasoning)
 static void
 note(struct follower *f, const char *mark, const char *text)
 {
+	char *line = xstrdup(text);
+
+	utf8_blank_controls(line);
 	end_line(f);
-	fprintf(f->notes, "%s %s\n", mark, text);
+	fprintf(f->notes, "%s %s\n", mark, line);
+	free(line);
 }
 
 /* One line when a call is first heard of, one more if it fails. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 
 #define LINE_LIMIT 400
 
@@ -28,11 +29,11 @@ one_line(const char *text)
 	struct buf b = { 0 };
 
 	for (; *text != '\0' && b.len < LINE_LIMIT; text++)
-		buf_addc(&b, (unsigned char)*text < ' ' || *text == 0x7f ?
-		    ' ' : *text);
+		buf_addc(&b, *text);
 	while (*text != '\0' && (*text & 0xc0) == 0x80)
 		buf_addc(&b, *text++);
 	buf_adds(&b, *text != '\0' ? "..." : "");
+	utf8_blank_controls(b.data);
 	return buf_take(&b);
 }
 
@@ -74,6 +75,8 @@ render_options(const json_t *options, bool with_ids)
 			    *name != '\0' ? name : id);
 	}
 	buf_adds(&b, "");
+	/* or a name could show another option's number as its own */
+	utf8_blank_controls(b.data);
 	return buf_take(&b);
 }
 

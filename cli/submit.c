@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include "cli/db.h"
 #include "cli/project.h"
 
@@ -83,10 +84,14 @@ submit_list_changes(PGconn *conn, const char *chat, const char *turn)
 	    "and ($2::bigint is null or turn_id = $2) order by file_path",
 	    PARAMS(chat, turn));
 
-	for (int i = 0; res != NULL && i < PQntuples(res); i++)
+	for (int i = 0; res != NULL && i < PQntuples(res); i++) {
+		char *file = xstrdup(PQgetvalue(res, i, 2));
+
+		utf8_blank_controls(file);
 		printf("%4s  %-6s  %s  (%s)\n", PQgetvalue(res, i, 0),
-		    PQgetvalue(res, i, 1), PQgetvalue(res, i, 2),
-		    PQgetvalue(res, i, 3));
+		    PQgetvalue(res, i, 1), file, PQgetvalue(res, i, 3));
+		free(file);
+	}
 	if (res != NULL && PQntuples(res) > 0) {
 		fflush(stdout);
 		fprintf(stderr, "hearth changes show, accept or reject them "

@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/utf8.h"
 
 struct table {
 	int columns;
@@ -37,9 +38,7 @@ append(struct table *t, const char *text)
 {
 	char *cell = xstrdup(text != NULL ? text : "");
 
-	for (char *p = cell; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = ' ';
+	utf8_blank_controls(cell);
 	if (t->cells == t->size) {
 		t->size = t->size * 2 + 64;
 		t->cell = xrealloc(t->cell, t->size * sizeof(char *));

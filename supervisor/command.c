@@ -16,13 +16,36 @@ done(struct supervisor *sup, const struct command *c)
 	record_command(sup->recorder, c->id, "done", NULL, NULL);
 }
 
-/* The cancel of a queued turn, kept until it is known who has the turn; its
- * command is answered then. */
-struct late_cancel {
+/*
+ * Kept while a claim is under way, until it is known who has the turn: the
+ * cancel of a queued one, or a reset of the agent that it may be for; and
+ * behind a reset, until that is durable, what warms the agent. The command is
+ * answered then.
+ */
+struct late_command {
 	struct list in_session;
+	enum late { LATE_CANCEL, LATE_RESET, LATE_WARM } kind;
 	int64_t command, turn, chat_last_seq;
 	char *chat, *agent, *by, *reason;
 };
+
+static void reset(struct session *s, const struct command *c);
+
+static void
+put_off(struct session *s, enum late kind, const struct command *c)
+{
+	struct late_command *l = xcalloc(1, sizeof *l);
+
+	l->kind = kind;
+	l->command = c->id;
+	l->turn = c->turn;
+	l->chat_last_seq = c->chat_last_seq;
+	l->chat = xstrdup(c->chat);
+	l->agent = xstrdup(c->agent);
+	l->by = xstrdup(c->requested_by);
+	l->reason = xstrdup(c->reason);
+	list_append(&s->late_commands, &l->in_session);
+}
 
 static void
 on_queued_ended(void *ctx)
@@ -30,6 +53,7 @@ on_queued_ended(void *ctx)
 	struct session *s = ctx;
 
 	s->n_ending--;
+	late_commands_run(s);
 	if (s->wants_claim)
 		session_claim(s);
 	session_tidy(s);
@@ -78,25 +102,15 @@ static void
 cancel_queued(struct supervisor *sup, const struct command *c)
 {
 	struct session *s = session_get(sup, c->session);
-	struct late_cancel *l;
 
-	if (!s->is_claiming) {
+	if (s->is_claiming)
+		put_off(s, LATE_CANCEL, c);
+	else
 		end_queued(s, c);
-		return;
-	}
-	l = xcalloc(1, sizeof *l);
-	l->command = c->id;
-	l->turn = c->turn;
-	l->chat_last_seq = c->chat_last_seq;
-	l->chat = xstrdup(c->chat);
-	l->agent = xstrdup(c->agent);
-	l->by = xstrdup(c->requested_by);
-	l->reason = xstrdup(reason_of(c));
-	list_append(&s->late_cancels, &l->in_session);
 }
 
 static void
-free_late(struct late_cancel *l)
+free_late(struct late_command *l)
 {
 	list_remove(&l->in_session);
 	free(l->chat);
@@ -106,36 +120,65 @@ free_late(struct late_cancel *l)
 	free(l);
 }
 
-void
-late_cancels_run(struct session *s)
+static void
+cancel_late(struct session *s, const struct command *c)
 {
-	LIST_EACH(pos, tmp, &s->late_cancels) {
-		struct late_cancel *l = LIST_ITEM(pos, struct late_cancel,
-		    in_session);
-		struct turn *t = session_turn_by_id(s, l->turn);
-		struct command late;
+	struct turn *t = session_turn_by_id(s, c->turn);
 
-		/* the cancel before it has begun the next claim */
-		if (s->is_claiming)
-			return;
-		late = (struct command){ .id = l->command,
-			.turn = l->turn, .chat = l->chat,
+	if (t && !t->is_requeued)
+		cancel_live(t, c);
+	else
+		end_queued(s, c);
+}
+
+void
+late_commands_run(struct session *s)
+{
+	while (!list_empty(&s->late_commands)) {
+		struct late_command *l = LIST_ITEM(s->late_commands.next,
+		    struct late_command, in_session);
+		const struct command late = { .id = l->command,
+			.session = s->id, .turn = l->turn, .chat = l->chat,
 			.agent = l->agent,
 			.chat_last_seq = l->chat_last_seq,
 			.requested_by = l->by, .reason = l->reason };
-		if (t && !t->is_requeued)
-			cancel_live(t, &late);
+
+		/* the one before it has begun the next claim, or its rows are
+		 * not written yet */
+		if (s->is_claiming ||
+		    (l->kind == LATE_WARM && s->n_ending > 0))
+			return;
+		list_remove(&l->in_session);
+		if (l->kind == LATE_CANCEL)
+			cancel_late(s, &late);
+		else if (l->kind == LATE_RESET)
+			reset(s, &late);
 		else
-			end_queued(s, &late);
+			warm_ask(s, l->chat, l->agent, l->command);
 		free_late(l);
 	}
 }
 
-void
-late_cancels_lose(struct session *s, const char *why)
+bool
+late_commands_reset(const struct session *s, const char *chat,
+    const char *agent)
 {
-	LIST_EACH(pos, tmp, &s->late_cancels) {
-		struct late_cancel *l = LIST_ITEM(pos, struct late_cancel,
+	LIST_EACH(pos, tmp, &s->late_commands) {
+		const struct late_command *l = LIST_ITEM(pos,
+		    struct late_command, in_session);
+
+		if (l->kind == LATE_RESET && strcmp(l->chat, chat) == 0 &&
+		    strcmp(l->agent, agent) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+late_commands_lose(struct session *s, const char *why)
+{
+	LIST_EACH(pos, tmp, &s->late_commands) {
+		struct late_command *l = LIST_ITEM(pos, struct late_command,
 		    in_session);
 
 		record_command(s->sup->recorder, l->command, "failed", "lost",
@@ -145,10 +188,10 @@ late_cancels_lose(struct session *s, const char *why)
 }
 
 void
-late_cancels_drop(struct session *s)
+late_commands_drop(struct session *s)
 {
-	LIST_EACH(pos, tmp, &s->late_cancels)
-		free_late(LIST_ITEM(pos, struct late_cancel, in_session));
+	LIST_EACH(pos, tmp, &s->late_commands)
+		free_late(LIST_ITEM(pos, struct late_command, in_session));
 }
 
 /* One that cancels several is answered by the last of them. */
@@ -262,7 +305,6 @@ close_all(struct supervisor *sup, const struct command *c, int64_t waiting)
 	return closing.is_answered;
 }
 
-/* close_agent, close_chat */
 static void
 close_seats(struct supervisor *sup, const struct command *c)
 {
@@ -270,24 +312,66 @@ close_seats(struct supervisor *sup, const struct command *c)
 		done(sup, c);
 }
 
+/* What was to be warmed behind a reset, and was asked for before this. */
+static void
+close_late(struct session *s, const struct command *c)
+{
+	LIST_EACH(pos, tmp, &s->late_commands) {
+		struct late_command *l = LIST_ITEM(pos, struct late_command,
+		    in_session);
+
+		if (l->kind != LATE_WARM ||
+		    (c->chat && strcmp(l->chat, c->chat) != 0) ||
+		    (c->agent && strcmp(l->agent, c->agent) != 0))
+			continue;
+		record_command(s->sup->recorder, l->command, "failed",
+		    "closed", "closed by a user");
+		free_late(l);
+	}
+}
+
+/* close_agent, close_chat */
+static void
+close_agents(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_find(sup, c->session);
+
+	if (s)
+		close_late(s, c);
+	close_seats(sup, c);
+}
+
 /* What waited for the end of the back-off sees it now. */
 static void
 on_reset_durable(void *ctx)
 {
-	supervisor_look(ctx);
+	struct session *s = ctx;
+
+	supervisor_look(s->sup);
+	s->n_ending--;
+	late_commands_run(s);
+	if (s->wants_claim)
+		session_claim(s);
+	session_tidy(s);
 }
 
-/* An agent session that waits after crashes may start again at once, with a
- * conversation that it does not know. */
+/*
+ * An agent session that waits after crashes may start again at once, with a
+ * conversation that it does not know. Nobody reads what was known of it before
+ * it is forgotten; what a claim that is under way has read is given back.
+ */
 static void
-reset_agent(struct supervisor *sup, const struct command *c)
+reset(struct session *s, const struct command *c)
 {
-	struct session *s = session_get(sup, c->session);
+	struct supervisor *sup = s->sup;
+	struct turn *t = session_find_turn(s, c->chat, c->agent);
 	struct chat *known = session_find_chat(s, c->chat);
 	struct chat_log *log = known ? known->log :
-	    chat_log_open(sup->recorder, c->session, c->chat,
-	    c->chat_last_seq);
+	    chat_log_open(sup->recorder, s->id, c->chat, c->chat_last_seq);
 
+	/* without a child it is not cancelled */
+	if (t)
+		launch_forget(&t->launch);
 	pool_reset(sup->pool, c->chat, c->agent);
 	record_agent_session(log, c->agent, &(struct agent_session_row){
 		.agent_session_id = "", .pid = -1, .crash_count = 0,
@@ -296,8 +380,21 @@ reset_agent(struct supervisor *sup, const struct command *c)
 	if (!known)
 		chat_log_close(&log);
 	close_seats(sup, c);
-	record_barrier(sup->recorder, on_reset_durable, sup);
-	session_tidy(s);
+	s->n_ending++;
+	record_barrier(sup->recorder, on_reset_durable, s);
+}
+
+static void
+reset_agent(struct supervisor *sup, const struct command *c)
+{
+	struct session *s = session_get(sup, c->session);
+
+	if (s->is_claiming) {
+		put_off(s, LATE_RESET, c);
+		return;
+	}
+	close_late(s, c);
+	reset(s, c);
 }
 
 static void
@@ -352,7 +449,12 @@ resume_agent(struct supervisor *sup, const struct command *c)
 static void
 warm(struct supervisor *sup, const struct command *c)
 {
-	warm_ask(session_get(sup, c->session), c->chat, c->agent, c->id);
+	struct session *s = session_get(sup, c->session);
+
+	if (s->n_ending > 0 || late_commands_reset(s, c->chat, c->agent))
+		put_off(s, LATE_WARM, c);
+	else
+		warm_ask(s, c->chat, c->agent, c->id);
 }
 
 static const struct {
@@ -361,8 +463,8 @@ static const struct {
 } kinds[] = {
 	{ "cancel", cancel },
 	{ "answer_permission", answer_permission },
-	{ "close_agent", close_seats },
-	{ "close_chat", close_seats },
+	{ "close_agent", close_agents },
+	{ "close_chat", close_agents },
 	{ "archive_session", archive_take },
 	{ "restore_session", archive_restore },
 	{ "delete_session", archive_delete },

@@ -36,6 +36,15 @@ launch_fill(struct launch *l, const struct claimed_turn *c)
 }
 
 void
+launch_forget(struct launch *l)
+{
+	free(l->known_session);
+	free(l->wanted);
+	l->known_session = l->wanted = NULL;
+	l->may_replace = false;
+}
+
+void
 launch_clear(struct launch *l)
 {
 	strv_free(&l->command);
@@ -120,6 +129,8 @@ launch_start(const struct launch *l, struct chat *chat, const char *agent,
 		note_claim(chat, seat);
 	else
 		seat = pool_start(s->sup->pool, &spec, e);
+	if (seat)
+		wish_is_not_asked(s, seat);
 	strv_free(&argv);
 	return seat;
 }

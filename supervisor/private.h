@@ -115,10 +115,11 @@ struct session {
 	char *left_chat, *left_saved, *left_reason; /* see left_session */
 	bool is_copy_removed;       /* then */
 	bool is_lost;               /* another node has it: record nothing */
-	struct list late_cancels;   /* of queued turns, kept while a claim is
-	                             * under way that may bring them */
-	unsigned n_ending;          /* queued turns whose end is not durable
-	                             * yet: a claim would find them queued */
+	struct list late_commands;  /* about turns that a claim under way may
+	                             * bring, or behind such */
+	unsigned n_ending;          /* queued turns whose end, and resets that
+	                             * are not durable yet: a claim would find
+	                             * what was before */
 };
 
 /*
@@ -262,6 +263,8 @@ void session_free(struct session *s);
 
 /* supervisor/launch.c: from a registry entry to a child in its seat */
 void launch_fill(struct launch *l, const struct claimed_turn *c);
+/* The conversation, and what was set: it begins anew. */
+void launch_forget(struct launch *l);
 void launch_clear(struct launch *l);
 /* There is no live seat for the pair, and the working copy is made. A spare
  * is claimed, or a child started. */
@@ -451,6 +454,9 @@ bool history_is_ready(struct turn *t, const struct seat *seat);
 void wish_take(struct supervisor *sup, const struct command *c);
 /* The seat may be ready for what waits for it. */
 void wish_go_on(struct session *s, struct seat *seat);
+/* It has been started, or claimed, just now: what waits for it was asked of
+ * another, if at all. */
+void wish_is_not_asked(struct session *s, const struct seat *seat);
 void wish_on_configured(struct session *s, struct seat *seat,
     const char *error);
 /* The seat will not answer what it is asked for. */
@@ -497,13 +503,16 @@ bool close_all(struct supervisor *sup, const struct command *c,
     int64_t waiting);
 /* No claim is under way: who has the turns is known. Before the session is
  * freed there may be some whose command stays as it is. */
-void late_cancels_run(struct session *s);
-void late_cancels_lose(struct session *s, const char *why);
+void late_commands_run(struct session *s);
+void late_commands_lose(struct session *s, const char *why);
 /* The turn's end is durable: so is what its cancels have asked for. */
 void cancels_answer(struct turn *t);
 /* Another node has it. */
 void cancels_lose(struct turn *t, const char *why);
-void late_cancels_drop(struct session *s);
+void late_commands_drop(struct session *s);
+/* The agent is about to be reset. */
+bool late_commands_reset(const struct session *s, const char *chat,
+    const char *agent);
 
 /* supervisor/rules.c */
 /* Reads the permission rules, for what is asked from then on. */

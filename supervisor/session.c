@@ -46,7 +46,7 @@ session_get(struct supervisor *sup, const char *id)
 	list_init(&s->turns);
 	list_init(&s->wishes);
 	list_init(&s->warmings);
-	list_init(&s->late_cancels);
+	list_init(&s->late_commands);
 	list_init(&s->suspects);
 	list_init(&s->tasks);
 	s->log = chat_log_open(sup->recorder, id, id, 0);
@@ -256,16 +256,31 @@ session_hint(struct session *s, const struct queued_turn *q)
 	session_claim(s);
 }
 
-/* It was lost and is ours again before its children have ended. */
 static void
-give_back(struct session *s, const struct claimed_turn *c)
+give_back(struct session *s, const struct claimed_turn *c, const char *why,
+    int64_t not_before)
 {
-	struct chat_log *log = chat_log_open(s->sup->recorder, s->id, c->chat,
+	struct chat *known = session_find_chat(s, c->chat);
+	struct chat_log *log = known && !s->is_lost ? known->log :
+	    chat_log_open(s->sup->recorder, s->id, c->chat,
 	    c->chat_last_seq);
 
-	record_turn_requeued(log, c->turn, c->agent,
-	    "the session's agents are still being stopped", 1000);
-	chat_log_close(&log);
+	record_turn_requeued(log, c->turn, c->agent, why, not_before);
+	if (!known || s->is_lost)
+		chat_log_close(&log);
+}
+
+static void
+take_turn(struct session *s, const struct claimed_turn *c)
+{
+	/* it is ours again before its children have ended */
+	if (s->is_lost)
+		give_back(s, c, "the session's agents are still being stopped",
+		    1000);
+	else if (late_commands_reset(s, c->chat, c->agent))
+		give_back(s, c, "its agent is being reset", 0);
+	else
+		turn_begin(s, c);
 }
 
 static void
@@ -300,15 +315,13 @@ settle_claim(struct supervisor *sup, const char *session,
 	if (e) {
 		log_debug("hearthd", "claim in session %s: %s", session,
 		    e->text);
-	} else if (c && s->is_lost) {
-		give_back(s, c);
 	} else if (c) {
-		turn_begin(s, c);
+		take_turn(s, c);
 	}
 	/* else it may have taken one, which is given back when the database
 	 * is there again */
 	if (!e)
-		late_cancels_run(s);
+		late_commands_run(s);
 	wishes_settle(s);
 	if (again && !e)
 		session_claim(s);
@@ -343,7 +356,7 @@ session_free(struct session *s)
 	free(s->left_chat);
 	free(s->left_saved);
 	free(s->left_reason);
-	late_cancels_drop(s);
+	late_commands_drop(s);
 	forget_hint(s);
 	free(s->id);
 	free(s);
@@ -354,7 +367,7 @@ session_tidy(struct session *s)
 {
 	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
 	    !s->is_claiming && !s->is_retiring && s->n_ending == 0 &&
-	    list_empty(&s->late_cancels) && list_empty(&s->tasks) &&
+	    list_empty(&s->late_commands) && list_empty(&s->tasks) &&
 	    !s->is_asking_copy &&
 	    s->copy_work == COPY_IDLE &&
 	    !pool_has_session(s->sup->pool, s->id))
@@ -378,7 +391,7 @@ session_lose(struct session *s)
 		s->is_retiring = false;
 	pool_each(s->sup->pool, s->id, stop_seat, reason);
 	wishes_lose(s, reason);
-	late_cancels_lose(s, reason);
+	late_commands_lose(s, reason);
 	warm_settle(s, NULL, NULL, "lost", reason);
 	task_drop_all(s, "lost", reason);
 	LIST_EACH(pos, tmp, &s->turns) {

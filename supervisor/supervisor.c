@@ -164,7 +164,7 @@ go_on(void *value, void *ctx)
 
 	(void)ctx;
 	if (!s->is_claiming)
-		late_cancels_run(s);
+		late_commands_run(s);
 	task_advance(s);
 }
 

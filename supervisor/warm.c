@@ -265,10 +265,11 @@ warm_typing(struct supervisor *sup, const char *session, const char *chat,
     const char *agent)
 {
 	struct seat *seat = pool_find(sup->pool, session, chat, agent);
+	struct session *s = session_find(sup, session);
 
 	if (seat)
 		seat_touch(seat);
 	else if (sup->is_up && !sup->is_draining &&
-	    !was_typed(sup, chat, agent))
+	    (!s || s->n_ending == 0) && !was_typed(sup, chat, agent))
 		warm_ask(session_get(sup, session), chat, agent, 0);
 }

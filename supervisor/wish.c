@@ -116,6 +116,15 @@ wish_refuse_asked(struct session *s, const struct seat *seat,
 		refuse(s, x, code, why);
 }
 
+void
+wish_is_not_asked(struct session *s, const struct seat *seat)
+{
+	struct wish *x = find(s, seat);
+
+	if (x)
+		x->is_asked = false;
+}
+
 /* There is a child, or one is on its way that has been told already what it is
  * to be; and so it may be with a turn that is being claimed. */
 static bool

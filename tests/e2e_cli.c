@@ -202,6 +202,20 @@ START_TEST(a_question_is_answered_in_the_terminal)
 }
 END_TEST
 
+START_TEST(what_an_agent_calls_its_files_does_not_speak_to_the_terminal)
+{
+	start(NULL);
+	term_start("chat -a fake -p %s", project);
+	term_expect("> ");
+	term_type("write x\033y z\n");
+	term_expect("  x y  (fake)");
+	term_expect("> ");
+	term_type(CTRL_D);
+	ck_assert_int_eq(term_end(), 0);
+	ck_assert_ptr_null(strstr(term.seen.data, "\033y"));
+}
+END_TEST
+
 START_TEST(an_interrupt_cancels_the_turn_and_the_chat_goes_on)
 {
 	start(NULL);
@@ -407,6 +421,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, a_conversation_goes_on_line_by_line);
 	tcase_add_test(tc, the_agent_is_warm_before_the_first_prompt);
 	tcase_add_test(tc, a_question_is_answered_in_the_terminal);
+	tcase_add_test(tc,
+	    what_an_agent_calls_its_files_does_not_speak_to_the_terminal);
 	tcase_add_test(tc,
 	    an_interrupt_cancels_the_turn_and_the_chat_goes_on);
 	tcase_add_test(tc, a_second_interrupt_leaves);

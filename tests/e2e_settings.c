@@ -39,6 +39,16 @@ close_child(const char *agent)
 	    agent);
 }
 
+/* Its sessions are files, so that its next child finds them. */
+static void
+add_keeper(void)
+{
+	const char *store = keep(xasprintf("%s/sessions", folder));
+
+	shell("mkdir -p -m 0777 '%s'", store);
+	add_agent("keeper", "--store", store, "--resume", NULL);
+}
+
 START_TEST(a_turn_gets_the_model_and_mode_it_asks_for)
 {
 	int64_t turn;
@@ -201,18 +211,73 @@ END_TEST
 
 START_TEST(a_reset_agent_begins_anew)
 {
-	const char *store = keep(xasprintf("%s/sessions", folder));
 	int64_t turn;
 
 	start(NULL);
-	shell("mkdir -p -m 0777 '%s'", store);
-	add_agent("keeper", "--store", store, "--resume", NULL);
+	add_keeper();
 	complete(chat, "keeper", "say one");
 	sql("select hearth.reset_agent('%s', 'keeper')", chat);
 	wait_value("closed", LIMIT, SEAT("status") " where pid is null");
 	turn = complete(chat, "keeper", "echo-turn;echo-blocks");
 	ck_assert_str_eq(text_of(turn), "[turn 1][blocks 1]");
 	check_value("new", SEAT("resumed_by"));
+}
+END_TEST
+
+/* Its claim reads nothing before it is forgotten. */
+START_TEST(a_turn_behind_a_reset_begins_anew)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_keeper();
+	complete(chat, "keeper", "say one");
+	for (int i = 0; i < 6; i++) {
+		/* with a child, and without one */
+		if (i % 2 == 1)
+			close_child("keeper");
+		turn = number("with r as materialized (select "
+		    "hearth.reset_agent('%s', 'keeper')) select hearth.submit("
+		    "'%s', 'keeper', 'echo-turn') from r", chat, chat);
+		wait_turn(turn, "completed", LIMIT);
+		ck_assert_str_eq(text_of(turn), "[turn 1]");
+	}
+}
+END_TEST
+
+/* It waits for the working copy, and there is no child yet. */
+START_TEST(so_does_one_that_was_claimed_before)
+{
+	int64_t turn;
+	int lock;
+
+	start(NULL);
+	add_keeper();
+	complete(chat, "keeper", "say one");
+	close_child("keeper");
+	shell("echo x > '%s/x'", value("select path from hearth.worktrees"));
+	lock = hold_copy(session_of(chat));
+	turn = submit(chat, "keeper", "echo-turn");
+	wait_turn(turn, "starting", LIMIT);
+	ck_assert_str_eq(end_of_command(number("select "
+	    "hearth.reset_agent('%s', 'keeper')", chat)), "done");
+	close(lock);
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "[turn 1]");
+}
+END_TEST
+
+START_TEST(an_agent_that_is_warmed_behind_a_reset_begins_anew)
+{
+	start(NULL);
+	add_keeper();
+	complete(chat, "keeper", "say one");
+	close_child("keeper");
+	ck_assert_str_eq(end_of_command(number("with r as materialized "
+	    "(select hearth.reset_agent('%s', 'keeper')) "
+	    "select hearth.warm('%s', 'keeper') from r", chat, chat)), "done");
+	ck_assert_str_eq(text_of(complete(chat, "keeper", "echo-turn")),
+	    "[turn 1]");
 }
 END_TEST
 
@@ -399,6 +464,29 @@ START_TEST(a_reset_agent_begins_with_its_defaults)
 }
 END_TEST
 
+/* What was asked of the child of before is asked of its successor again, whose
+ * first answers are about other things. */
+START_TEST(a_successor_is_asked_for_what_its_predecessor_left_open)
+{
+	long long command;
+	int64_t turn;
+
+	start(NULL);
+	add_agent("slow", "--set-delay", "1500", NULL);
+	turn = submit_with("slow", "'large'", "null", "say x");
+	wait_turn(turn, "completed", LIMIT);
+	command = number("select hearth.set_mode('%s', 'slow', 'ask')", chat);
+	wait_value("running", LIMIT, "select status from hearth.commands "
+	    "where id = %lld", command);
+	sql("update hearth.agents set command = command || '--crlf'::text "
+	    "where name = 'slow'");
+	turn = submit(chat, "slow", "echo-config;echo-mode");
+	ck_assert_str_eq(end_of_command(command), "done");
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "[config large][mode ask]");
+}
+END_TEST
+
 /* The child of before ends while its successor is asked. */
 START_TEST(a_late_end_does_not_answer_for_the_successor)
 {
@@ -433,6 +521,9 @@ add(TCase *tc)
 	tcase_add_test(tc, old_models_are_set_the_old_way);
 	tcase_add_test(tc, an_agent_that_does_not_answer_fails_the_turn);
 	tcase_add_test(tc, a_reset_agent_begins_anew);
+	tcase_add_test(tc, a_turn_behind_a_reset_begins_anew);
+	tcase_add_test(tc, so_does_one_that_was_claimed_before);
+	tcase_add_test(tc, an_agent_that_is_warmed_behind_a_reset_begins_anew);
 	tcase_add_test(tc, a_reset_agent_begins_with_its_defaults);
 	tcase_add_test(tc, a_cold_turn_asks_for_each_setting_once);
 	tcase_add_test(tc, a_cold_turn_whose_mode_is_refused_fails);
@@ -446,6 +537,7 @@ add(TCase *tc)
 	tcase_add_loop_test(tc,
 	    settings_that_no_new_child_survives_are_forgotten, 0, 2);
 	tcase_add_test(tc, a_late_end_does_not_answer_for_the_successor);
+	tcase_add_test(tc, a_successor_is_asked_for_what_its_predecessor_left_open);
 }
 
 int

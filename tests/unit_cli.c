@@ -358,6 +358,33 @@ START_TEST(text_cannot_command_the_terminal)
 }
 END_TEST
 
+/* Nor can what agents call their tools, their options and their files. */
+START_TEST(a_name_cannot_command_the_terminal)
+{
+	json_t *options = json_loads("[{\"optionId\":\"a\\u009b1K\","
+	    "\"name\":\"x\\r1) No\\u001b[2J\"}]", 0, NULL);
+	json_t *call = json_loads("{\"title\":\"a\\u001bb\\u009b1Kc\"}", 0,
+	    NULL);
+	char *list = render_options(options, false);
+	char *ids = render_options(options, true);
+	char *line = render_event("tool_call", call);
+	static const char *const headers[] = { "x" };
+	static const char *const cells[] = { "a\xc2\x9b" "1Kb\033", NULL };
+	char *text = printed(1, headers, cells, 0);
+
+	ck_assert_str_eq(list, "1) x 1) No [2J");
+	ck_assert_str_eq(ids, "a  1K (x 1) No [2J)");
+	ck_assert_str_eq(line, "a b  1Kc");
+	ck_assert_ptr_null(strpbrk(text, "\033\xc2"));
+	free(list);
+	free(ids);
+	free(line);
+	free(text);
+	json_decref(options);
+	json_decref(call);
+}
+END_TEST
+
 /* The registry */
 
 static json_t *
@@ -519,20 +546,23 @@ END_TEST
 
 static const struct {
 	const char *diff;
-	bool has_colours;
+	enum diff_look look;
 	const char *expected;
 } diff_cases[] = {
-	{ "", false, "" },
-	{ "Binary file, 3 bytes\n", false, "Binary file, 3 bytes\n" },
-	{ "a\033[2Jb", false, "a\033[2Jb\n" },
-	{ "Binary file, 3 bytes\n", true,
+	{ "", DIFF_AS_IT_IS, "" },
+	{ "Binary file, 3 bytes\n", DIFF_AS_IT_IS,
+	    "Binary file, 3 bytes\n" },
+	{ "a\033[2Jb", DIFF_AS_IT_IS, "a\033[2Jb\n" },
+	{ "@@ -1 +1 @@\n+\033[2Jb", DIFF_VISIBLE,
+	    "@@ -1 +1 @@\n+^[[2Jb\n" },
+	{ "Binary file, 3 bytes\n", DIFF_IN_COLOURS,
 	    "\033[1mBinary file, 3 bytes\033[0m\n" },
 	{ "diff --git a/x b/x\n--- a/x\n@@ -1 +1,2 @@ f\n a\n-b\n+c\td\n",
-	    true, "\033[1mdiff --git a/x b/x\033[0m\n\033[1m--- a/x\033[0m\n"
+	    DIFF_IN_COLOURS, "\033[1mdiff --git a/x b/x\033[0m\n\033[1m--- a/x\033[0m\n"
 	    "\033[36m@@ -1 +1,2 @@ f\033[0m\n a\n\033[31m-b\033[0m\n"
 	    "\033[32m+c\td\033[0m\n" },
 	/* what an agent wrote does not speak to the terminal */
-	{ "@@ -1 +1 @@\n+\033]0;x\007\177\302\233m \303\244\r\n", true,
+	{ "@@ -1 +1 @@\n+\033]0;x\007\177\302\233m \303\244\r\n", DIFF_IN_COLOURS,
 	    "\033[36m@@ -1 +1 @@\033[0m\n"
 	    "\033[32m+^[]0;x^G^?^[m \303\244^M\033[0m\n" },
 };
@@ -541,7 +571,7 @@ START_TEST(diffs_are_plain_or_in_colours)
 {
 	struct buf out = { 0 };
 
-	diff_render(diff_cases[_i].diff, diff_cases[_i].has_colours, &out);
+	diff_render(diff_cases[_i].diff, diff_cases[_i].look, &out);
 	ck_assert_str_eq(out.data, diff_cases[_i].expected);
 	buf_free(&out);
 }
@@ -587,6 +617,7 @@ suite(void)
 	tcase_add_loop_test(t, event_is_one_line_whatever_is_in_it,
 	    0, COUNT(event_cases));
 	tcase_add_test(t, text_cannot_command_the_terminal);
+	tcase_add_test(t, a_name_cannot_command_the_terminal);
 	tcase_add_test(t, default_is_enabled_when_it_is_on_the_path);
 	tcase_add_test(t, markers_of_other_agents_are_unset);
 	suite_add_tcase(s, t);
