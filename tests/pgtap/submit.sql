@@ -67,7 +67,7 @@ select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, 99), '42704',
 select pg_temp.fails($$ select hearth.submit(null, 'qwen', 'x') $$, '42704',
 	'%open_chat()%', 'no chat');
 select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, agent => 'nobody'),
-	'42704', 'Registered: other, qwen.', 'an unknown agent');
+	'42704', 'Enabled: other, qwen.', 'an unknown agent');
 select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, agent => null),
 	'42704', 'Registered:%', 'no agent');
 select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, agent => 'off'),
