@@ -590,8 +590,8 @@ begin
 	select string_agg(a.name, ', ' order by a.name) into usable
 		from agents a where a.enabled;
 	perform no_such('agent', agent, coalesce('Enabled: ' || usable || '.',
-		'None is enabled yet: hearth agents enable, hearth agents add, or a row in'
-		' hearth.agents.'));
+		'None is enabled yet: hearth agents enable, hearth agents add, or a'
+		' row in hearth.agents.'));
 end $$;
 comment on function hearth.refuse_agent(text) is
 	'Raises why no turn can be submitted for this agent: 55000 disabled, 42704 unknown';
