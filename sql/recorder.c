@@ -9,7 +9,7 @@
  * in use within the last minute (an answer of the claim may still carry an
  * older last_seq). Callbacks run from the loop only.
  *
- * Must never know: libpq's results. Read on in recorder_items.c and flush.c.
+ * Must never know: libpq's results. Read on in recorder_turns.c and flush.c.
  */
 #include "sql/recorder_private.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the writer share: recorder.c (the queue, the chats, when
- * to flush), recorder_items.c (what each record_*() means), flush.c (sending
- * and what becomes of it), flush_quick.c (short turns), repair.c (poison),
- * notes.c (notifications); and what db.c needs to run it. Nobody else includes
- * this.
+ * to flush), recorder_build.c (items), recorder_turns.c, recorder_agents.c and
+ * recorder_copies.c (what each record_*() means), flush.c (sending and what
+ * becomes of it), flush_quick.c (short turns), repair.c (poison), notes.c
+ * (notifications); and what db.c needs to run it. Nobody else includes this.
  */
 #ifndef HEARTH_RECORDER_PRIVATE_H
 #define HEARTH_RECORDER_PRIVATE_H

@@ -314,6 +314,7 @@ END_TEST
 
 START_TEST(a_turn_cancelled_before_its_prompt_does_not_run_after_a_crash)
 {
+	PGconn *other;
 	int64_t turn;
 	int lock;
 
@@ -321,11 +322,15 @@ START_TEST(a_turn_cancelled_before_its_prompt_does_not_run_after_a_crash)
 	lock = hold_copy(session_of(chat));
 	turn = submit(chat, "fake", "say ran anyway");
 	wait_turn(turn, "starting", LIMIT);
+	other = PQconnectdb(db);
+	PQclear(PQexec(other, "begin; select from hearth.chats "
+	    "for no key update"));
 	sql("select hearth.cancel(%lld)", (long long)turn);
 	/* it is carried out, but not durable yet */
 	wait_log("cancelled by a user");
 	check_value("running", "select status from hearth.commands");
 	daemon_crash();
+	PQfinish(other);
 	close(lock);
 	start(NULL);
 	wait_turn(turn, "cancelled", LIMIT);

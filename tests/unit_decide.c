@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -221,9 +222,13 @@ kill_after(pid_t pid, long us)
 {
 	struct timespec t = { us / 1000000, us % 1000000 * 1000 };
 
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	nanosleep(&t, NULL);
 	kill(-pid, SIGKILL);
 	finish(pid);
+	/* as its keeper sees to it, nothing of it is left */
+	while (waitpid(-pid, NULL, 0) > 0)
+		;
 }
 
 static void

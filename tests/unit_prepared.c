@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +84,7 @@ log_end(void)
 static void
 set_up(void)
 {
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	snprintf(here, sizeof here, "%s/XXXXXX", root);
 	ck_assert_ptr_nonnull(mkdtemp(here));
 	chmod(here, 0755);
@@ -195,6 +197,9 @@ cut_off(const char *order, useconds_t us)
 	usleep(us);
 	kill(-pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	/* as its keeper sees to it, nothing of it is left */
+	while (waitpid(-pid, NULL, 0) > 0)
+		;
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
