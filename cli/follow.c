@@ -467,6 +467,9 @@ follow_turn(PGconn *conn, const char *chat, const char *turn, int64_t seq,
 	sigprocmask(SIG_UNBLOCK, &interrupt, &mask);
 	status = follow(&f);
 	end_line(&f);
+	if (PQstatus(conn) != CONNECTION_OK)
+		cli_fail("the database is gone: once it is back, hearth turns "
+		    "%s says what became of turn %s", chat, turn);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	sigaction(SIGINT, &before, NULL);
 	drop_question(&f);

@@ -282,6 +282,22 @@ START_TEST(a_tool_call_that_fails_is_named_by_its_title)
 }
 END_TEST
 
+START_TEST(who_loses_the_database_is_told_where_the_turn_is_found)
+{
+	start(NULL);
+	term_start("chat --chat %s -a fake", chat);
+	term_expect("> ");
+	term_type("hang\n");
+	wait_value("running", LIMIT, "select status from hearth.turns");
+	check_value("true", "select bool_and(pg_terminate_backend(pid))::text "
+	    "from pg_stat_activity where application_name = 'hearth'");
+	term_expect("the database is gone: once it is back, hearth turns ");
+	ck_assert_int_eq(term_end(), 1);
+	check_value("true", "select hearth.cancel(id)::text from hearth.turns");
+	wait_value("cancelled", LIMIT, "select status from hearth.turns");
+}
+END_TEST
+
 START_TEST(each_way_to_call_a_command_has_a_line)
 {
 	prepare();
@@ -455,6 +471,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, an_old_chat_is_gone_on_with);
 	tcase_add_test(tc, a_chat_that_takes_no_prompts_asks_for_none);
 	tcase_add_test(tc, a_tool_call_that_fails_is_named_by_its_title);
+	tcase_add_test(tc,
+	    who_loses_the_database_is_told_where_the_turn_is_found);
 	tcase_add_test(tc, each_way_to_call_a_command_has_a_line);
 	tcase_add_test(tc, a_chat_in_which_nothing_was_said_leaves_nothing);
 	tcase_add_test(tc, prompts_may_come_from_a_pipe);
