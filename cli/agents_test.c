@@ -160,7 +160,9 @@ print_offers(PGconn *conn, const char *chat, const char *agent)
 		say(render_text(info, "version"));
 		putchar('\n');
 	}
-	print_capabilities(json_object_get(offers, "agentCapabilities"));
+	if (json_object_size(offers) > 0) /* it got as far as initialize */
+		print_capabilities(json_object_get(offers,
+		    "agentCapabilities"));
 	print_names("modes", list_in(offers, "modes", "availableModes"), "id");
 	print_names("models", list_in(offers, "models", "availableModels"),
 	    "modelId");

@@ -261,10 +261,33 @@ show_messages(const struct conversation *c)
 	PQclear(res);
 }
 
+/* hearth.typing() says nothing about it, and a prompt is typed for nothing. */
+static int
+refuse_closed(PGconn *conn, const char *chat)
+{
+	char *why = db_value(conn, "select coalesce((select case "
+	    "when s.archived_at is not null then 'its session ' || s.id || "
+	    "' is archived: hearth.restore_session() takes that back' "
+	    "when c.closed_at is not null then 'it is closed: hearth turns ' "
+	    "|| c.id || ' and hearth events show what was said' end "
+	    "from hearth.chats c join hearth.sessions s on s.id = c.session_id "
+	    "where c.id = $1), '')", PARAMS(chat));
+	int status = why == NULL ? -1 : 0;
+
+	if (why != NULL && *why != '\0') {
+		cli_fail("chat %s takes no prompts: %s", chat, why);
+		status = -1;
+	}
+	free(why);
+	return status;
+}
+
 static int
 open_old(struct conversation *c)
 {
 	c->chat = xstrdup(c->a.chat);
+	if (refuse_closed(c->conn, c->chat) == -1)
+		return -1;
 	if (c->a.agent == NULL) {
 		c->agent = db_value(c->conn, "select coalesce((select agent "
 		    "from hearth.turns where chat_id = $1 "

@@ -43,7 +43,7 @@ struct follower {
 	bool in_line;         /* stdout is not at the start of a line */
 	bool is_dim;
 	FILE *notes;
-	json_t *tools;        /* tool call id -> true: was shown */
+	json_t *tools;        /* tool call id -> the title it was shown with */
 	bool was_cancelled;
 	char *question;       /* id of the request being asked, or NULL */
 	json_t *options_asked; /* its options */
@@ -159,16 +159,22 @@ static void
 show_tool(struct follower *f, const json_t *payload)
 {
 	const char *id = render_text(payload, "toolCallId");
-	bool known = json_object_get(f->tools, id) != NULL;
+	const json_t *shown = json_object_get(f->tools, id);
 	bool failed = strcmp(render_text(payload, "status"), "failed") == 0;
+	json_t *call;
 	char *line;
 
-	if (known && !failed)
+	if (shown != NULL && !failed)
 		return;
-	line = render_tool_call(payload, failed);
+	call = json_copy((json_t *)payload);
+	if (*render_text(call, "title") == '\0' && shown != NULL)
+		json_object_set(call, "title", (json_t *)shown);
+	line = render_tool_call(call, failed);
 	note(f, failed ? "!" : "*", line);
 	free(line);
-	json_object_set_new(f->tools, id, json_true());
+	json_object_set_new(f->tools, id,
+	    json_string(render_text(call, "title")));
+	json_decref(call);
 }
 
 /* A new child, and what it knows of the conversation. */
@@ -466,6 +472,9 @@ follow_turn(PGconn *conn, const char *chat, const char *turn, int64_t seq,
 	sigprocmask(SIG_UNBLOCK, &interrupt, &mask);
 	status = follow(&f);
 	end_line(&f);
+	if (PQstatus(conn) != CONNECTION_OK)
+		cli_fail("the database is gone: once it is back, hearth turns "
+		    "%s says what became of turn %s", chat, turn);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	sigaction(SIGINT, &before, NULL);
 	drop_question(&f);

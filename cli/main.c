@@ -25,20 +25,25 @@ static const struct command {
 } commands[] = {
 	{ "init", cli_init, "init",
 	    "create or upgrade the schema and the registry of agents" },
-	{ "run", cli_run, "run -a AGENT [-p PROJECT | --chat CHAT] "
-	    "[--title T] [--model M] [--mode M] PROMPT",
+	{ "run", cli_run, "run -a AGENT [-p PROJECT] [--title T] "
+	    "[--model M] [--mode M] PROMPT\n"
+	    "run --chat CHAT [-a AGENT] [--model M] [--mode M] PROMPT",
 	    "submit a prompt, stream the answer, show the changes" },
-	{ "chat", cli_chat, "chat -a AGENT [-p PROJECT] [--title T] | "
-	    "chat --chat CHAT [-a AGENT]; either with [--model M] [--mode M]",
+	{ "chat", cli_chat, "chat -a AGENT [-p PROJECT] [--title T] "
+	    "[--model M] [--mode M]\n"
+	    "chat --chat CHAT [-a AGENT] [--model M] [--mode M]",
 	    "talk with an agent in this terminal" },
 	{ "status", cli_status, "status",
 	    "nodes, warm agents, running and queued turns" },
 	{ "top", cli_top, "top [-n SECONDS]",
 	    "the same, again and again on the whole terminal" },
-	{ "agents", cli_agents, "agents [list | add NAME [--env K=V]... "
-	    "[--title T] [--permission ask|allow|deny] [LAUNCHER] "
-	    "-- COMMAND ARG... | import FILE [--name NAME] [--force] | "
-	    "launcher NAME [LAUNCHER] | remove NAME | enable NAME | disable NAME | test NAME]; "
+	{ "agents", cli_agents, "agents [list]\n"
+	    "agents add NAME [--env K=V]... [--title T] "
+	    "[--permission ask|allow|deny]\n"
+	    "\t[LAUNCHER] -- COMMAND ARG...\n"
+	    "agents import FILE [--name NAME] [--force]\n"
+	    "agents launcher NAME [LAUNCHER]\n"
+	    "agents remove|enable|disable|test NAME\n"
 	    "LAUNCHER: --sandbox [--writable DIR]... | --ssh HOST | "
 	    "--launcher WORD...",
 	    "the registry of agents" },
@@ -49,13 +54,15 @@ static const struct command {
 	{ "warm", cli_warm, "warm CHAT AGENT",
 	    "start an agent before it is prompted" },
 	{ "cancel", cli_cancel, "cancel TURN", "cancel a turn" },
-	{ "close", cli_close, "close CHAT [AGENT] | close --session SESSION",
+	{ "close", cli_close, "close CHAT [AGENT]\nclose --session SESSION",
 	    "end an agent's child, a chat, a whole session" },
 	{ "approve", cli_approve, "approve [REQUEST OPTION]",
 	    "answer an agent's question, or list what is asked" },
-	{ "changes", cli_changes, "changes [list [CHAT] | show ID... | "
-	    "accept ID... | accept --hunks N,N... ID | reject ID... | "
-	    "revert ID... | accept --all CHAT | reject --all CHAT]",
+	{ "changes", cli_changes, "changes [list [CHAT]]\n"
+	    "changes show ID...\n"
+	    "changes accept|reject|revert ID...\n"
+	    "changes accept --hunks N[,N...] ID\n"
+	    "changes accept|reject --all CHAT",
 	    "changed files that wait for a decision, and deciding" },
 	{ "doctor", cli_doctor, "doctor [--state-dir DIR]",
 	    "check this machine and the database" },
@@ -94,6 +101,25 @@ wants_help(int argc, char **argv)
 	return 0;
 }
 
+/* One line for each way to call it; what begins otherwise explains them. */
+static void
+print_usage(const struct command *c)
+{
+	size_t len = strlen(c->name);
+
+	for (const char *at = c->usage, *end; *at != '\0'; at = end) {
+		end = at + strcspn(at, "\n");
+		end += *end == '\n';
+		if (strncmp(at, c->name, len) == 0)
+			fputs(at == c->usage ? "usage: hearth " :
+			    "       hearth ", stdout);
+		else
+			fputs("       ", stdout);
+		fwrite(at, 1, (size_t)(end - at), stdout);
+	}
+	printf("\n%s\n", c->summary);
+}
+
 static int
 run_command(struct cli *cli, int argc, char **argv)
 {
@@ -103,7 +129,7 @@ run_command(struct cli *cli, int argc, char **argv)
 		return cli_usage("no command \"%s\"; see hearth --help",
 		    argv[0]);
 	if (wants_help(argc, argv)) {
-		printf("usage: hearth %s\n%s\n", c->usage, c->summary);
+		print_usage(c);
 		return 0;
 	}
 	return c->run(cli, argc, argv);

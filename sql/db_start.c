@@ -65,8 +65,8 @@ on_reconciled_turns(void *ctx, const PGresult *res,
 {
 	(void)ctx;
 	if (!e && result_int8(res, 0, "turns") > 0)
-		log_warning("database", "%s turns were running when the node "
-		    "ended: interrupted", result_text(res, 0, "turns"));
+		log_warning("database", "turns that were running when the "
+		    "node ended, and are interrupted: %s", result_text(res, 0, "turns"));
 }
 
 static void

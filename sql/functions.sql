@@ -265,7 +265,8 @@ begin
 		if parent.archived_at is not null then
 			raise exception using errcode = '55000',
 				message = format('session %s is archived', session),
-				hint = 'Open a new session of the project.';
+				hint = 'Open a new session of the project, or take that back with'
+					' restore_session().';
 		end if;
 		insert into chats (id, tenant, session_id, title)
 		values (coalesce(open_chat.id, gen_random_uuid()), parent.tenant,
@@ -492,7 +493,8 @@ begin
 				else format('session %s is archived', at.session_id) end,
 			hint = case when at.archived_at is null
 				then 'Open another one with open_chat().'
-				else 'Open a new session of the project.' end;
+				else 'Open a new session of the project, or take that back with'
+					' restore_session().' end;
 	end if;
 	if at.enabled is not true then
 		perform refuse_agent(submit.agent);
@@ -587,9 +589,9 @@ begin
 	end if;
 	select string_agg(a.name, ', ' order by a.name) into usable
 		from agents a where a.enabled;
-	perform no_such('agent', agent, coalesce('Registered: ' || usable || '.',
-		'None is registered yet: hearth agents add, or a row in'
-		' hearth.agents.'));
+	perform no_such('agent', agent, coalesce('Enabled: ' || usable || '.',
+		'None is enabled yet: hearth agents enable, hearth agents add, or a'
+		' row in hearth.agents.'));
 end $$;
 comment on function hearth.refuse_agent(text) is
 	'Raises why no turn can be submitted for this agent: 55000 disabled, 42704 unknown';
@@ -826,7 +828,8 @@ begin
 	session := at.session_id;
 	if at.archived_at is not null then
 		refusal := format('session %s is archived', at.session_id);
-		hint := 'Open a new session of the project.';
+		hint := 'Open a new session of the project, or take that back with'
+			' restore_session().';
 	elsif at.closed_at is not null then
 		refusal := format('chat %s is closed', chat);
 		hint := 'Open another one with open_chat().';
@@ -1250,7 +1253,8 @@ begin
 	if it.archived_at is not null then
 		raise exception using errcode = '55000',
 			message = format('session %s is archived', session),
-			hint = 'Open a new session of the project.';
+			hint = 'Open a new session of the project, or take that back with'
+				' restore_session().';
 	end if;
 	if told_in is null then
 		raise exception using errcode = '55000',

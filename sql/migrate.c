@@ -202,7 +202,7 @@ hash_replaceable(char hex[17])
 static int
 read_found(PGconn *conn, struct found *f, struct err *e)
 {
-	char hash[17];
+	char hash[17], state[6];
 	const char *values[] = { hash };
 	PGresult *res;
 	int there = migrate_ask(conn, "select exists (select from pg_class c "
@@ -217,7 +217,12 @@ read_found(PGconn *conn, struct found *f, struct err *e)
 	res = migrate_query(conn, "select "
 	    "(select coalesce(max(version), 0) from hearth.schema_migrations), "
 	    "exists (select from hearth.schema_replaceable where hash = $1)",
-	    1, values, NULL, e);
+	    1, values, state, e);
+	if (res == NULL && strcmp(state, "42501") == 0)
+		return fail(e, "the user %s has no rights to the schema of "
+		    "Hearth in database %s: have an administrator grant it "
+		    "hearth_daemon, which hearthd needs (hearth init: "
+		    "hearth_owner)", PQuser(conn), PQdb(conn));
 	if (res == NULL)
 		return -1;
 	f->version = atoi(PQgetvalue(res, 0, 0));

@@ -88,6 +88,10 @@ create_missing(PGconn *admin, const char *name, struct err *e)
 	res = migrate_query(admin, sql, 0, NULL, state, e);
 	PQfreemem(quoted);
 	free(sql);
+	if (res == NULL && strcmp(state, "42501") == 0)
+		return fail(e, "the database %s does not exist, and the user "
+		    "%s may not create it: have an administrator run hearth "
+		    "init, or name another database", name, PQuser(admin));
 	if (res == NULL)
 		return strcmp(state, "42P04") == 0 ? 0 : -1;
 	PQclear(res);

@@ -196,7 +196,9 @@ comment on view hearth.usage_by_chat is
 
 create or replace view hearth.warnings with (security_invoker) as
 select w.subject, w.agent, hearth.brief(now() - w.since) as since,
-		left(translate(w.warning, E'\n\t', '  '), 64) as warning
+		case when length(w.warning) > 64
+			then left(translate(w.warning, E'\n\t', '  '), 63) || '…'
+			else translate(w.warning, E'\n\t', '  ') end as warning
 	from (
 		select 'turn ' || t.id as subject, t.agent, t.ended_at as since,
 				case when t.suspicious

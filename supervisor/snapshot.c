@@ -146,8 +146,11 @@ on_told(void *ctx, const struct snapshot_news *n)
 		    n->id);
 		return;
 	}
-	log_info("hearthd", "snapshot %.8s of %s: %s%s%s", n->id,
-	    sn->project->path, n->status, n->end_reason ? ": " : "",
+	/* of a project that wants none the path is not known */
+	log_info("hearthd", "snapshot %.8s%s%s: %s%s%s", n->id,
+	    sn->project->count > 0 ? " of " : "",
+	    sn->project->count > 0 ? sn->project->path : "", n->status,
+	    n->end_reason ? ": " : "",
 	    n->end_reason ? n->end_reason : "");
 	sn->has_made = sn->has_made || strcmp(n->status, "ready") == 0;
 	if (strcmp(n->status, "preparing") == 0)

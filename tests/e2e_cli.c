@@ -271,6 +271,62 @@ START_TEST(an_old_chat_is_gone_on_with)
 }
 END_TEST
 
+START_TEST(a_chat_that_takes_no_prompts_asks_for_none)
+{
+	start(NULL);
+	complete(chat, "fake", "count 4");
+	ck_assert_int_eq(client(xasprintf("h close %s", chat)), 0);
+	ck_assert_int_eq(client(xasprintf("h chat --chat %s", chat)), 1);
+	check_has(file_text("%s/err", folder), "is closed");
+	ck_assert_int_eq(client(xasprintf("h close --session %s",
+	    session_of(chat))), 0);
+	ck_assert_int_eq(client(xasprintf("h chat --chat %s", chat)), 1);
+	check_has(file_text("%s/err", folder), "restore_session()");
+}
+END_TEST
+
+START_TEST(a_tool_call_that_fails_is_named_by_its_title)
+{
+	start(NULL);
+	add_command("demo", keep(child_helper_path("hearth-demo-agent")),
+	    NULL);
+	ck_assert_int_eq(client(xasprintf("h run -a demo -p %s "
+	    "'read nowhere.txt'", project)), 0);
+	check_has(file_text("%s/err", folder), "! Read nowhere.txt failed");
+}
+END_TEST
+
+START_TEST(who_loses_the_database_is_told_where_the_turn_is_found)
+{
+	start(NULL);
+	term_start("chat --chat %s -a fake", chat);
+	term_expect("> ");
+	term_type("hang\n");
+	wait_value("running", LIMIT, "select status from hearth.turns");
+	check_value("true", "select bool_and(pg_terminate_backend(pid))::text "
+	    "from pg_stat_activity where application_name = 'hearth'");
+	term_expect("the database is gone: once it is back, hearth turns ");
+	ck_assert_int_eq(term_end(), 1);
+	check_value("true", "select hearth.cancel(id)::text from hearth.turns");
+	wait_value("cancelled", LIMIT, "select status from hearth.turns");
+}
+END_TEST
+
+START_TEST(each_way_to_call_a_command_has_a_line)
+{
+	prepare();
+	ck_assert_int_eq(client(xstrdup("h changes --help")), 0);
+	check_has(file_text("%s/out", folder),
+	    "usage: hearth changes [list [CHAT]]\n"
+	    "       hearth changes show ID...\n");
+	check_has(file_text("%s/out", folder), "--all CHAT\nchanged files");
+	ck_assert_int_eq(client(xstrdup("h agents --help")), 0);
+	check_has(file_text("%s/out", folder), "\n       LAUNCHER: ");
+	ck_assert_int_eq(client(xstrdup("h status -h")), 0);
+	check_has(file_text("%s/out", folder), "usage: hearth status\nnodes");
+}
+END_TEST
+
 START_TEST(a_chat_in_which_nothing_was_said_leaves_nothing)
 {
 	start(NULL);
@@ -412,6 +468,8 @@ START_TEST(an_agent_is_tested)
 	ck_assert_int_eq(client(xstrdup("h agents test mute")), 1);
 	check_has(file_text("%s/err", folder), "is its ACP flag wrong");
 	check_has(file_text("%s/out", folder), "FAIL\n");
+	/* what was never asked is not told */
+	ck_assert_ptr_null(strstr(file_text("%s/out", folder), "sessions"));
 }
 END_TEST
 
@@ -427,6 +485,11 @@ add_tests(TCase *tc)
 	    an_interrupt_cancels_the_turn_and_the_chat_goes_on);
 	tcase_add_test(tc, a_second_interrupt_leaves);
 	tcase_add_test(tc, an_old_chat_is_gone_on_with);
+	tcase_add_test(tc, a_chat_that_takes_no_prompts_asks_for_none);
+	tcase_add_test(tc, a_tool_call_that_fails_is_named_by_its_title);
+	tcase_add_test(tc,
+	    who_loses_the_database_is_told_where_the_turn_is_found);
+	tcase_add_test(tc, each_way_to_call_a_command_has_a_line);
 	tcase_add_test(tc, a_chat_in_which_nothing_was_said_leaves_nothing);
 	tcase_add_test(tc, prompts_may_come_from_a_pipe);
 	tcase_add_test(tc, top_is_drawn_again_and_again);

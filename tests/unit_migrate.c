@@ -237,6 +237,36 @@ START_TEST(user_without_rights_is_told_what_an_administrator_runs)
 }
 END_TEST
 
+START_TEST(user_of_the_app_alone_is_told_what_is_missing)
+{
+	const char *db = pg_database();
+	char *weak = weak_user(db, "migrate_app");
+
+	pg_exec(db, "grant hearth_app to migrate_app");
+	must_refuse(weak, "the user migrate_app has no rights",
+	    "hearth_daemon");
+	drop_user(db, "migrate_app");
+	free(weak);
+}
+END_TEST
+
+START_TEST(user_who_may_not_create_the_database_is_told_so)
+{
+	const char *db = pg_empty_database();
+	char *weak = weak_user(db, "migrate_weak");
+	char *missing = with(weak, "dbname=migrate_missing");
+	int from, to;
+	struct err e;
+
+	ck_assert_int_eq(migrate(missing, 1, &from, &to, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "migrate_missing does not exist"));
+	ck_assert_ptr_nonnull(strstr(e.text, "user migrate_weak"));
+	drop_user(db, "migrate_weak");
+	free(missing);
+	free(weak);
+}
+END_TEST
+
 START_TEST(member_of_the_owner_needs_no_superuser)
 {
 	const char *db = pg_empty_database();
@@ -343,6 +373,8 @@ suite(void)
 	tcase_add_test(t, missing_database_is_made_only_when_asked);
 	tcase_add_test(t,
 	    user_without_rights_is_told_what_an_administrator_runs);
+	tcase_add_test(t, user_of_the_app_alone_is_told_what_is_missing);
+	tcase_add_test(t, user_who_may_not_create_the_database_is_told_so);
 	tcase_add_test(t, member_of_the_owner_needs_no_superuser);
 	tcase_add_test(t,
 	    failed_migration_leaves_nothing_and_names_file_and_line);

@@ -163,8 +163,8 @@ static void
 open_new(struct worker *w, const char *why)
 {
 	if (why != NULL)
-		log_info(w->label, "its conversation is lost (%s): a new one "
-		    "begins", why);
+		log_info(w->label, "its session is not reopened (%s): a new "
+		    "one begins, and is told the record", why);
 	w->lost_reason = xstrdup(why);
 	if (w->is_reopening) /* what came was about the old one */
 		drop_early(w);

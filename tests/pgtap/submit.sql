@@ -67,9 +67,9 @@ select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, 99), '42704',
 select pg_temp.fails($$ select hearth.submit(null, 'qwen', 'x') $$, '42704',
 	'%open_chat()%', 'no chat');
 select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, agent => 'nobody'),
-	'42704', 'Registered: other, qwen.', 'an unknown agent');
+	'42704', 'Enabled: other, qwen.', 'an unknown agent');
 select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, agent => null),
-	'42704', 'Registered:%', 'no agent');
+	'42704', 'Enabled:%', 'no agent');
 select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, agent => 'off'),
 	'55000', 'Enable it%', 'a disabled agent');
 update hearth.chats set closed_at = now() where id = pg_temp.id(12);

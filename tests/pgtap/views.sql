@@ -178,6 +178,12 @@ select results_eq('select agent, age, asks from hearth.pending_permissions',
 	$$ values ('qwen', '10m', 'Run make') $$, 'pending_permissions');
 select is((select warning from hearth.warnings where subject = 'request 1'),
 	'nobody has answered the agent''s question', 'and its warning');
+update hearth.turns set error = repeat('x', 55) where id = 4;
+select is((select warning from hearth.warnings where subject = 'turn 4'),
+	'failed: ' || repeat('x', 55), 'a warning that fits is whole');
+update hearth.turns set error = repeat('x', 57) where id = 4;
+select is((select warning from hearth.warnings where subject = 'turn 4'),
+	'failed: ' || repeat('x', 55) || '…', 'a longer one says that it is cut');
 select results_eq('select file_path, operation, status, agent, age
 	from hearth.files_changed', $$ values
 	('c.c', 'delete', 'applied', 'other', '0s'),

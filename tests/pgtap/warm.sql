@@ -28,7 +28,7 @@ select lives_ok(format('select pg_temp.app(%L)', format(
 
 create temp table bad (chat integer, agent text, state text, hint text);
 insert into bad values (99, 'qwen', '42704', '%open_chat()%'),
-	(11, 'nobody', '42704', 'Registered:%'),
+	(11, 'nobody', '42704', 'Enabled:%'),
 	(11, 'off', '55000', 'Enable it%'),
 	(11, 'other', '55000', '%paused is false%'),
 	(13, 'qwen', '55000', '%open_chat()%'),
@@ -108,7 +108,7 @@ select pg_temp.fails(format($$ select hearth.submit_once(%L, %L, %L) $$,
 	project, agent, prompt), state, hint, format('submit_once(%L, %L, %L)',
 	project, agent, prompt))
 	from (values ('nowhere', 'qwen', 'Hi', '42704', '%add_project%'),
-		('shop', 'nobody', 'Hi', '42704', 'Registered:%'),
+		('shop', 'nobody', 'Hi', '42704', 'Enabled:%'),
 		('shop', 'off', 'Hi', '55000', 'Enable it%'),
 		('shop', 'qwen', ' ', '22023', '%'))
 		v(project, agent, prompt, state, hint);
