@@ -200,6 +200,19 @@ save_tree(const struct make *m, const struct project *p, const char *tree,
 	return rc == 0 ? set_ref(m, p, *commit, before, e) : -1;
 }
 
+/* What was told last is another tree, which a lost copy would be made from. */
+static bool
+was_told_otherwise(const struct make *m, const char *tree)
+{
+	char *told;
+	bool was;
+
+	place_read(m->place.tree_file, &told, 1);
+	was = told && strcmp(told, tree) != 0;
+	free(told);
+	return was;
+}
+
 /* The ref always says how the copy was last: one that is there is renewed. */
 static int
 save(const struct make *m, const struct project *p, const struct copy *c,
@@ -219,6 +232,7 @@ save(const struct make *m, const struct project *p, const struct copy *c,
 		rc = fail(e, "%d of its files or folders cannot be saved (see "
 		    "the log)", left_out);
 	else if (before || strcmp(tree, base) != 0 ||
+	    was_told_otherwise(m, tree) ||
 	    (head && strcmp(head, c->base) != 0))
 		rc = save_tree(m, p, tree, head ? head : c->base, before,
 		    commit, e);
