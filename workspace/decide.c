@@ -56,8 +56,11 @@ parse_order(const struct record *r, struct order *o)
 		o->name = name_read(f[7]);
 	if (o->name)
 		o->path = o->name;
-	return o->verb < VERBS && value_set(&o->old, f[4], f[2]) == 0 &&
-	    value_set(&o->new, f[5], f[3]) == 0 ? 0 : -1;
+	/* must not keep the others of the command from being decided on */
+	o->is_strange = value_set(&o->old, f[4], f[2]) < 0;
+	if (value_set(&o->new, f[5], f[3]) < 0)
+		o->is_strange = true;
+	return o->verb < VERBS ? 0 : -1;
 }
 
 static int
