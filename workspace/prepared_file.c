@@ -9,7 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -84,7 +84,11 @@ prepared_write(const char *state_dir, const struct prepared *p, struct err *e)
 	int rc = place_write(path, (const char *const[]){ number, p->project,
 	    p->key, state_words[p->state], p->base, p->git_dir, p->session,
 	    NULL }, e);
+	struct timespec since[2] = { { .tv_sec = p->since },
+		{ .tv_sec = p->since } };
 
+	if (rc == 0 && p->since)
+		utimensat(AT_FDCWD, path, since, 0);
 	free(path);
 	free(number);
 	return rc;
@@ -102,15 +106,18 @@ prepared_free(struct prepared *p)
 	*p = (struct prepared){ .id = NULL };
 }
 
-/* What place_write() had begun when its process was ended: "<id>.<pid>". */
+/* "<id>.new": what place_write() is at, or has left when it was killed. */
 static void
-remove_half(int folder, const char *name)
+note_half(struct prepared_list *list, const char *name)
 {
-	const char *dot = strrchr(name, '.');
-	int pid = dot && dot - name == ID_LENGTH ? atoi(dot + 1) : 0;
+	char *id;
 
-	if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
-		unlinkat(folder, name, 0);
+	if (strlen(name) != ID_LENGTH + 4 ||
+	    strcmp(name + ID_LENGTH, ".new") != 0)
+		return;
+	id = xmemdupz(name, ID_LENGTH);
+	strv_add(&list->halves, id);
+	free(id);
 }
 
 int
@@ -132,7 +139,7 @@ prepared_list(const char *state_dir, struct prepared_list *list,
 	while ((d = readdir(dir)) != NULL) {
 		struct prepared p;
 
-		remove_half(dirfd(dir), d->d_name);
+		note_half(list, d->d_name);
 		if (strlen(d->d_name) != ID_LENGTH ||
 		    prepared_read(state_dir, d->d_name, &p) < 0)
 			continue;
@@ -150,5 +157,6 @@ prepared_list_free(struct prepared_list *list)
 	for (size_t i = 0; i < list->n; i++)
 		prepared_free(&list->all[i]);
 	free(list->all);
+	strv_free(&list->halves);
 	*list = (struct prepared_list){ .all = NULL };
 }

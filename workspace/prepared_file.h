@@ -33,12 +33,13 @@ struct prepared {
 	char *base;          /* commit; "" not known */
 	char *git_dir;       /* the worktree's; "" not known */
 	char *session;       /* that has taken it; "" none */
-	int64_t since;       /* when the file was written, seconds */
+	int64_t since;       /* ready, taken: when its making began, seconds */
 };
 
 struct prepared_list {
 	struct prepared *all;
 	size_t n;
+	char **halves;       /* ids whose file is, or was, being written */
 };
 
 /* The file's path, which the caller frees. */
