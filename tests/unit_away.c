@@ -415,6 +415,20 @@ START_TEST(an_erased_copy_leaves_nothing)
 }
 END_TEST
 
+START_TEST(what_is_left_in_a_broken_project_is_not_forgotten)
+{
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && " GIT "commit -qam two && echo 3 >>a");
+	do_it("put-away");
+	sh("mv p/.git/HEAD aside");
+	ck_assert_int_ne(helper("erase", "2>words"), 0);
+	sh("grep 'git finds no repository' words && mv aside p/.git/HEAD");
+	do_it("erase");
+	sh("test -z \"$(git -C p branch --list 'hearth/*')\" &&"
+	    "! git -C p rev-parse -q --verify " REF);
+}
+END_TEST
+
 START_TEST(a_branch_in_use_is_not_erased)
 {
 	do_it("create");
@@ -492,6 +506,7 @@ main(void)
 	tcase_add_test(t, a_kill_while_it_comes_back_loses_nothing);
 	tcase_add_test(t, a_half_removed_folder_is_not_taken_for_the_copy);
 	tcase_add_loop_test(t, an_erased_copy_leaves_nothing, 0, 2);
+	tcase_add_test(t, what_is_left_in_a_broken_project_is_not_forgotten);
 	tcase_add_test(t, a_branch_in_use_is_not_erased);
 	tcase_add_test(t, a_copy_is_measured);
 	suite_add_tcase(s, t);

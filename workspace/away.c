@@ -365,15 +365,25 @@ away_erase(const struct make *m, struct err *e)
 {
 	struct copy c = { 0 };
 	struct project p, view;
+	struct err why;
+	int looked;
 
 	if (!place_is_own(&m->place))
 		return fail(e, "%s is not below hearthd's folder of worktrees: "
 		    "not removed", m->place.worktree);
 	if (away_clear(m, e) < 0)
 		return -1;
-	/* A project that is gone has nothing left to be tidied. */
-	if (project_look(m->project, m->branch, &p, NULL) == 0 &&
-	    make_recall(m, &c)) {
+	looked = project_look(m->project, m->branch, &p, &why);
+	/*
+	 * A project that is gone has nothing left to be tidied. One that is
+	 * there has the branch and what was saved, and nobody would know of
+	 * them any more.
+	 */
+	if (looked < 0 && access(m->project, F_OK) == 0) {
+		project_free(&p);
+		return fail(e, "%s", why.text);
+	}
+	if (looked == 0 && make_recall(m, &c)) {
 		view = make_view(&p, &c);
 		erase_git(m, &view, &c);
 	}
