@@ -100,8 +100,14 @@ is_of_worktree(const struct order *o)
 static int
 tell_found(const struct decide *d, struct review *r, struct err *e)
 {
-	char *now = take_tree(&d->take, d->base, e);
-	int rc = now ? 0 : -1;
+	char *now;
+	int rc;
+
+	if (access(d->place->worktree, F_OK) < 0)
+		return fail(e, "the session's worktree is not there: "
+		    "restore_session(), or its next turn, brings it back");
+	now = take_tree(&d->take, d->base, e);
+	rc = now ? 0 : -1;
 
 	if (rc == 0 && strcmp(now, r->told) != 0) {
 		rc = changes_say(d->place->repository, r->reviewed, r->told,
