@@ -6,7 +6,8 @@
  * after few changes costs little.
  *
  * Not taken, with a note: repositories within the folder, files that cannot
- * be read, files over TAKE_FILE_MAX; nor what lies in submodules. Ignored files (.gitignore) are left out.
+ * be read, files over TAKE_FILE_MAX; nor what lies in submodules. Ignored files
+ * (.gitignore) are left out.
  *
  * Blocking: for hearth-worktree alone.
  */
