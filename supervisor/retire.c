@@ -184,6 +184,7 @@ retire_chat(struct session *s, const char *chat)
 	s->is_retiring = true;
 	s->leaving = LEAVING_CHAT;
 	s->left_chat = xstrdup(chat);
+	whose_forget_chat(s, chat);
 	tell_left(s);
 }
 
