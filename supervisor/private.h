@@ -397,6 +397,8 @@ void whose_record(struct session *s, struct chat *finder,
 /* A tree has told what they did; who is still at work stays, but for ending
  * (NULL: none). */
 void whose_told(struct session *s, const struct turn *ending);
+/* The chat's rows go: what its agents did is told elsewhere, as no turn's. */
+void whose_forget_chat(struct session *s, const char *chat);
 void whose_forget(struct session *s);
 
 /* supervisor/retire.c: what is taken away of sessions */

@@ -178,12 +178,14 @@ has_turn(const struct session *s, const char *chat)
 static void
 retire_chat(struct session *s, const char *chat)
 {
+	/* a task may tell in the chat what it finds */
 	if (s->is_retiring || s->is_lost || !list_empty(&s->warmings) ||
-	    has_turn(s, chat))
+	    !list_empty(&s->tasks) || has_turn(s, chat))
 		return;
 	s->is_retiring = true;
 	s->leaving = LEAVING_CHAT;
 	s->left_chat = xstrdup(chat);
+	whose_forget_chat(s, chat);
 	tell_left(s);
 }
 

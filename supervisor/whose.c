@@ -138,6 +138,20 @@ whose_told(struct session *s, const struct turn *ending)
 }
 
 void
+whose_forget_chat(struct session *s, const char *chat)
+{
+	LIST_EACH(pos, tmp, &s->suspects) {
+		struct suspect *x = LIST_ITEM(pos, struct suspect, in_session);
+
+		if (x->chat && strcmp(x->chat->id, chat) == 0) {
+			x->chat = NULL;
+			x->turn = 0;
+			x->is_late = true;
+		}
+	}
+}
+
+void
 whose_forget(struct session *s)
 {
 	LIST_EACH(pos, tmp, &s->suspects)

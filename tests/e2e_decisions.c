@@ -618,6 +618,14 @@ START_TEST(what_cannot_be_changed_is_told_and_left)
 	}
 	check_has(value("select error from hearth.commands "
 	    "where error_code = 'ambiguous'"), "twice.txt 2 times");
+	/* there, but never shown: it could not be taken back */
+	shell("echo secret > %s/y.o", worktree());
+	ck_assert_str_eq(ask("queue_edit('%s', 'y.o', 'secret', 'x')",
+	    session_of(chat)), "failed: ignored");
+	ck_assert_str_eq(ask("queue_delete('%s', 'y.o')", session_of(chat)),
+	    "failed: ignored");
+	shell("grep -x secret %s/y.o", worktree());
+	check_value("0", "select count(*) from hearth.pending_changes");
 	check_pending("");
 	shell("cd %s && git status --porcelain | cmp - /dev/null",
 	    worktree());

@@ -231,6 +231,25 @@ START_TEST(an_agent_that_goes_on_beside_another_is_named_too)
 }
 END_TEST
 
+/* Nobody's row can name the chat any more; the change is shown all the same. */
+START_TEST(what_a_deleted_chats_agent_did_is_still_told)
+{
+	start(NULL);
+	other_chat = new_chat(session_of(chat));
+	complete(other_chat, "fake", "say hello");
+	a = complete(chat, "fake", "say x;stop;" GATE("a") "write late.txt l;"
+	    "say finished", folder);
+	open_gate("a");
+	wait_value("1", LIMIT, "select count(*) from hearth.events "
+	    "where payload ->> 'text' like '%%finished'");
+	sql("select hearth.delete_chat('%s')", chat);
+	wait_value("0", LIMIT, "select count(*) from hearth.chats "
+	    "where id = '%s'", chat);
+	b = complete(other_chat, "fake", "say hello");
+	check_whose("late.txt", "fake -");
+}
+END_TEST
+
 START_TEST(what_is_left_of_a_change_names_the_same_turns)
 {
 	prepare();
@@ -267,6 +286,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, turns_that_were_cut_off_together_are_all_named);
 	tcase_add_test(tc, what_could_not_be_read_after_a_turn_is_still_its);
 	tcase_add_test(tc, an_agent_that_goes_on_beside_another_is_named_too);
+	tcase_add_test(tc, what_a_deleted_chats_agent_did_is_still_told);
 	tcase_add_test(tc, what_is_left_of_a_change_names_the_same_turns);
 }
 

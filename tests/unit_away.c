@@ -256,6 +256,73 @@ START_TEST(what_cannot_be_saved_stays)
 }
 END_TEST
 
+/* Git lists nothing of them: neither edits nor files that are new. */
+START_TEST(what_is_in_a_submodule_stays)
+{
+	static const char *const contents[] = {
+		"echo mine >sub/new", "git init -q sub && echo 1 >sub/f",
+	};
+
+	sh("git init -q l && cd l && echo l >l && git add -A && " GIT
+	    "commit -qm l && cd ../p && " GIT "-c protocol.file.allow=always "
+	    "submodule add -q ../l sub && " GIT "commit -qam s");
+	do_it("create");
+	remember();
+	do_it("put-away");
+	expect_away();
+	do_it("create");
+	sh("cd w/ && %s", contents[_i]);
+	remember();
+	ck_assert_int_ne(helper("put-away", "2>words"), 0);
+	expect_as_before();
+	sh("grep '1 of its files or folders cannot be saved' words");
+}
+END_TEST
+
+static void
+tell(void)
+{
+	ck_assert_int_eq(helper("snapshot", "--base $(git -C p rev-parse main) "
+	    "--tree $(head -1 state/snapshots/" SESSION ".tree)"), 0);
+}
+
+START_TEST(a_lost_folder_comes_back_as_it_was_told)
+{
+	do_it("create");
+	work();
+	tell();
+	remember();
+	sh("rm -rf " TREE);
+	if (_i)
+		do_it("put-away");
+	do_it("create");
+	expect_as_before();
+	sh("cd w/ && test \"$(git branch --show-current)\" = hearth/4c1e2f3a");
+}
+END_TEST
+
+START_TEST(what_was_told_does_not_come_back_over_what_was_there)
+{
+	do_it("create");
+	work();
+	tell();
+	sh("cd w/ && git checkout -q . && git clean -fdq");
+	remember();
+	do_it("put-away");
+	expect_away();
+	do_it("create");
+	expect_as_before();
+	/* nor over what the branch has got since */
+	work();
+	tell();
+	sh("cd w/ && echo later >>a && git add -A && " GIT "commit -qm later");
+	remember();
+	sh("rm -rf " TREE);
+	do_it("create");
+	expect_as_before();
+}
+END_TEST
+
 /* The branch is checked out elsewhere, has moved, or is gone. */
 START_TEST(a_branch_that_moved_meanwhile_does_no_harm)
 {
@@ -348,6 +415,20 @@ START_TEST(an_erased_copy_leaves_nothing)
 }
 END_TEST
 
+START_TEST(what_is_left_in_a_broken_project_is_not_forgotten)
+{
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && " GIT "commit -qam two && echo 3 >>a");
+	do_it("put-away");
+	sh("mv p/.git/HEAD aside");
+	ck_assert_int_ne(helper("erase", "2>words"), 0);
+	sh("grep 'git finds no repository' words && mv aside p/.git/HEAD");
+	do_it("erase");
+	sh("test -z \"$(git -C p branch --list 'hearth/*')\" &&"
+	    "! git -C p rev-parse -q --verify " REF);
+}
+END_TEST
+
 START_TEST(a_branch_in_use_is_not_erased)
 {
 	do_it("create");
@@ -415,12 +496,17 @@ main(void)
 	tcase_add_loop_test(t,
 	    plain_folders_keep_theirs_in_the_private_repository, 0, 2);
 	tcase_add_test(t, what_cannot_be_saved_stays);
+	tcase_add_loop_test(t, what_is_in_a_submodule_stays, 0, 2);
+	tcase_add_loop_test(t, a_lost_folder_comes_back_as_it_was_told, 0, 2);
+	tcase_add_test(t,
+	    what_was_told_does_not_come_back_over_what_was_there);
 	tcase_add_loop_test(t, a_branch_that_moved_meanwhile_does_no_harm, 0,
 	    2);
 	tcase_add_test(t, a_kill_while_it_is_put_away_loses_nothing);
 	tcase_add_test(t, a_kill_while_it_comes_back_loses_nothing);
 	tcase_add_test(t, a_half_removed_folder_is_not_taken_for_the_copy);
 	tcase_add_loop_test(t, an_erased_copy_leaves_nothing, 0, 2);
+	tcase_add_test(t, what_is_left_in_a_broken_project_is_not_forgotten);
 	tcase_add_test(t, a_branch_in_use_is_not_erased);
 	tcase_add_test(t, a_copy_is_measured);
 	suite_add_tcase(s, t);

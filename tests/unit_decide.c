@@ -481,6 +481,80 @@ START_TEST(a_kill_never_makes_an_edit_twice)
 }
 END_TEST
 
+START_TEST(a_submodule_does_not_hold_up_the_others)
+{
+	struct buf orders = { 0 };
+	char old[72], new[2][72];
+	struct record gone = { .type = 'X', .n = 10, .field = { "3", "accept",
+		old, "", "160000", "", "", "sub", "", "" } };
+
+	begin(old, new);
+	record_add(&orders, &gone);
+	both(&orders, "accept", old, new);
+	run("decide", &orders);
+	ck_assert(is_done("1") && is_done("2") && !is_done("3"));
+	ck_assert_str_eq(blob("p/new/n"), new[1]);
+	buf_free(&orders);
+}
+END_TEST
+
+START_TEST(nothing_is_rejected_in_a_copy_that_is_away)
+{
+	struct buf reject = { 0 }, accept = { 0 };
+	char old[72], new[2][72];
+
+	begin(old, new);
+	both(&reject, "reject", old, new);
+	both(&accept, "accept", old, new);
+	run("put-away", NULL);
+	ck_assert_int_eq(finish(start("decide", &reject)), 1);
+	must_sh("cp log words && grep 'restore_session()' words");
+	run("create", NULL);
+	run("decide", &reject);
+	ck_assert(is_done("1") && is_done("2"));
+	must_sh("! test -e state/worktrees/*/new");
+	/* what was saved is not needed to accept it */
+	make_changes();
+	run("put-away", NULL);
+	run("decide", &accept);
+	ck_assert(is_done("1") && is_done("2"));
+	run("create", NULL);
+	run("snapshot", NULL);
+	must_sh("! grep -aE '[0-9]:F' out");
+	buf_free(&reject);
+	buf_free(&accept);
+}
+END_TEST
+
+/* As after an exchange that could not be taken back. */
+START_TEST(what_lies_beside_a_file_is_nobodys_to_remove)
+{
+	struct buf orders = { 0 };
+	char old[72], new[2][72];
+
+	begin(old, new);
+	both(&orders, _i ? "revert" : "accept", old, new);
+	if (_i) {
+		struct buf first = { 0 };
+
+		both(&first, "accept", old, new);
+		run("decide", &first);
+		ck_assert(is_done("1") && is_done("2"));
+		buf_free(&first);
+	}
+	must_sh("mkdir -p p/new && echo mine | tee p/.hearth-1 "
+	    ">p/new/.hearth-2");
+	run("decide", &orders);
+	ck_assert(!is_done("1") && !is_done("2"));
+	must_sh("grep mine p/.hearth-1 p/new/.hearth-2 | wc -l | grep 2 && "
+	    "rm p/.hearth-1 p/new/.hearth-2");
+	run("decide", &orders);
+	ck_assert(is_done("1") && is_done("2"));
+	check_tidy();
+	buf_free(&orders);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -489,6 +563,10 @@ add_tests(TCase *t)
 	tcase_add_test(t, a_kill_leaves_the_project_old_or_new);
 	tcase_add_test(t, a_kill_leaves_the_worktree_old_or_new);
 	tcase_add_test(t, a_kill_never_makes_an_edit_twice);
+	tcase_add_test(t, a_submodule_does_not_hold_up_the_others);
+	tcase_add_test(t, nothing_is_rejected_in_a_copy_that_is_away);
+	tcase_add_loop_test(t, what_lies_beside_a_file_is_nobodys_to_remove, 0,
+	    2);
 }
 
 int

@@ -284,6 +284,33 @@ START_TEST(last_step_of_a_claim_is_made_up_for)
 }
 END_TEST
 
+START_TEST(what_is_changed_while_it_is_set_up_is_copied_again)
+{
+#define SLOW_SETUP " --include '*.o' -- sh -c 'echo new >../../../p/x.o && " \
+	"sleep 2'"
+	sh("echo old >p/x.o && \"$helper\" prepare" ORDER SLOW_SETUP);
+	sh("ls state/prepared | grep -v lock >id && "
+	    "grep -x old state/worktrees/$(cat id)/x.o");
+	sh("\"$helper\" create --session " SESSION ORDER SLOW_SETUP);
+	sh("grep -x new state/worktrees/$(cat id)/x.o && "
+	    "grep -qx $(cat id) state/snapshots/" SESSION ".copy");
+}
+END_TEST
+
+/* Its folder and its branch are not left behind. */
+START_TEST(half_made_copy_is_not_forgotten_for_a_prepared_one)
+{
+	sh("\"$helper\" create --session " SESSION ORDER SETUP);
+	sh("cd state/snapshots && rm " SESSION ".copy " SESSION ".tree && "
+	    "printf '%%s\\n' hearth/4c1e2f3a $(git -C ../../p rev-parse main) "
+	    ">" SESSION ".making");
+	prepare();
+	create(SESSION);
+	check_copy();
+	check_nothing_else(1);
+}
+END_TEST
+
 START_TEST(claim_cut_off_at_any_point_leaves_a_usable_copy)
 {
 	int ended = 0, taken = 0;
@@ -333,6 +360,17 @@ START_TEST(what_a_killed_git_has_left_is_in_nobodys_way)
 }
 END_TEST
 
+START_TEST(half_written_file_goes)
+{
+	prepare();
+	sh("cd state/prepared && echo 7 >" SESSION ".new && "
+	    "echo 7 >$(ls | grep -v lock | grep -v new).new");
+	prepare();
+	check_nothing_else(0);
+	sh("test ! -e state/snapshots/" SESSION ".lock");
+}
+END_TEST
+
 START_TEST(preparation_cut_off_at_any_point_leaves_nothing)
 {
 	int ended = 0;
@@ -377,8 +415,13 @@ make_suite(void)
 	tcase_add_test(tc, too_much_is_refused_in_words);
 	tcase_add_test(tc, copy_is_prepared_once_and_taken_once);
 	tcase_add_test(tc, last_step_of_a_claim_is_made_up_for);
+	tcase_add_test(tc,
+	    what_is_changed_while_it_is_set_up_is_copied_again);
+	tcase_add_test(tc,
+	    half_made_copy_is_not_forgotten_for_a_prepared_one);
 	tcase_add_test(tc, claim_cut_off_at_any_point_leaves_a_usable_copy);
 	tcase_add_test(tc, what_a_killed_git_has_left_is_in_nobodys_way);
+	tcase_add_test(tc, half_written_file_goes);
 	tcase_add_test(tc, preparation_cut_off_at_any_point_leaves_nothing);
 	tcase_add_test(tc,
 	    prepared_file_that_makes_no_sense_counts_as_cut_off);

@@ -200,6 +200,19 @@ save_tree(const struct make *m, const struct project *p, const char *tree,
 	return rc == 0 ? set_ref(m, p, *commit, before, e) : -1;
 }
 
+/* What was told last is another tree, which a lost copy would be made from. */
+static bool
+was_told_otherwise(const struct make *m, const char *tree)
+{
+	char *told;
+	bool was;
+
+	place_read(m->place.tree_file, &told, 1);
+	was = told && strcmp(told, tree) != 0;
+	free(told);
+	return was;
+}
+
 /* The ref always says how the copy was last: one that is there is renewed. */
 static int
 save(const struct make *m, const struct project *p, const struct copy *c,
@@ -219,6 +232,7 @@ save(const struct make *m, const struct project *p, const struct copy *c,
 		rc = fail(e, "%d of its files or folders cannot be saved (see "
 		    "the log)", left_out);
 	else if (before || strcmp(tree, base) != 0 ||
+	    was_told_otherwise(m, tree) ||
 	    (head && strcmp(head, c->base) != 0))
 		rc = save_tree(m, p, tree, head ? head : c->base, before,
 		    commit, e);
@@ -351,15 +365,25 @@ away_erase(const struct make *m, struct err *e)
 {
 	struct copy c = { 0 };
 	struct project p, view;
+	struct err why;
+	int looked;
 
 	if (!place_is_own(&m->place))
 		return fail(e, "%s is not below hearthd's folder of worktrees: "
 		    "not removed", m->place.worktree);
 	if (away_clear(m, e) < 0)
 		return -1;
-	/* A project that is gone has nothing left to be tidied. */
-	if (project_look(m->project, m->branch, &p, NULL) == 0 &&
-	    make_recall(m, &c)) {
+	looked = project_look(m->project, m->branch, &p, &why);
+	/*
+	 * A project that is gone has nothing left to be tidied. One that is
+	 * there has the branch and what was saved, and nobody would know of
+	 * them any more.
+	 */
+	if (looked < 0 && access(m->project, F_OK) == 0) {
+		project_free(&p);
+		return fail(e, "%s", why.text);
+	}
+	if (looked == 0 && make_recall(m, &c)) {
 		view = make_view(&p, &c);
 		erase_git(m, &view, &c);
 	}

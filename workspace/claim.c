@@ -332,7 +332,9 @@ prepared_claim(const struct prepared_order *o, struct make *m)
 
 	if (access(m->place.copy_file, F_OK) == 0)
 		settle_own(o, m);
-	else if (m->base || o->count == 0)
+	/* a half-made one has a folder and a branch, which are used again */
+	else if (m->base || o->count == 0 ||
+	    access(m->place.making_file, F_OK) == 0)
 		return;
 	else if (prepared_list(o->state_dir, &list, NULL) == 0 && list.n &&
 	    project_look(o->project, o->branch, &project, NULL) == 0 &&

@@ -56,8 +56,11 @@ parse_order(const struct record *r, struct order *o)
 		o->name = name_read(f[7]);
 	if (o->name)
 		o->path = o->name;
-	return o->verb < VERBS && value_set(&o->old, f[4], f[2]) == 0 &&
-	    value_set(&o->new, f[5], f[3]) == 0 ? 0 : -1;
+	/* must not keep the others of the command from being decided on */
+	o->is_strange = value_set(&o->old, f[4], f[2]) < 0;
+	if (value_set(&o->new, f[5], f[3]) < 0)
+		o->is_strange = true;
+	return o->verb < VERBS ? 0 : -1;
 }
 
 static int
@@ -97,8 +100,14 @@ is_of_worktree(const struct order *o)
 static int
 tell_found(const struct decide *d, struct review *r, struct err *e)
 {
-	char *now = take_tree(&d->take, d->base, e);
-	int rc = now ? 0 : -1;
+	char *now;
+	int rc;
+
+	if (access(d->place->worktree, F_OK) < 0)
+		return fail(e, "the session's worktree is not there: "
+		    "restore_session(), or its next turn, brings it back");
+	now = take_tree(&d->take, d->base, e);
+	rc = now ? 0 : -1;
 
 	if (rc == 0 && strcmp(now, r->told) != 0) {
 		rc = changes_say(d->place->repository, r->reviewed, r->told,

@@ -274,7 +274,8 @@ static int
 take_away(int folder, const char *tmp, const char *name,
     const struct found *was)
 {
-	if (renameat(folder, name, folder, tmp) < 0)
+	if (renameat2(folder, name, folder, tmp, RENAME_NOREPLACE) < 0 &&
+	    (errno != EINVAL || renameat(folder, name, folder, tmp) < 0))
 		return errno == ENOENT ? CHANGED : -1;
 	if (is_as_found(folder, tmp, was))
 		return DONE;
@@ -298,6 +299,8 @@ spot_put(const struct spot *s, const char *tmp, const struct found *was,
     const char *mode, const struct buf *bytes, struct err *e)
 {
 	int rc = *mode ? make_tmp(s, tmp, was, mode, bytes) : 0, why;
+	/* one that lies there may be all that is left of somebody's work */
+	bool is_ours = *mode && (rc == 0 || errno != EEXIST);
 
 	if (rc < 0)
 		;
@@ -308,9 +311,13 @@ spot_put(const struct spot *s, const char *tmp, const struct found *was,
 	else
 		rc = enter_new(s->folder, tmp, s->name);
 	why = errno;
-	if (rc != LEFT_BESIDE)
+	if ((is_ours && rc != LEFT_BESIDE) || rc == DONE)
 		unlinkat(s->folder, tmp, 0);
 	sync_folder(s->folder);
+	if (rc < 0 && why == EEXIST)
+		return fail(e, "cannot write %s: beside it lies %s, which may "
+		    "be what was there before; look at it and move it away",
+		    s->path, tmp);
 	if (rc < 0)
 		return fail(e, "cannot write %s: %s", s->path, strerror(why));
 	if (rc != DONE)

@@ -29,6 +29,7 @@
 #include "workspace/include.h"
 #include "workspace/leftovers.h"
 #include "workspace/project.h"
+#include "workspace/say.h"
 #include "workspace/setup.h"
 #include "workspace/take.h"
 
@@ -309,6 +310,44 @@ restore_worktree(const struct make *m, const struct project *p,
 	return add_on_free_branch(m, p, c, e);
 }
 
+/*
+ * The files as they were told last, for a folder that was lost and not put
+ * away; NULL: not known, or the branch went on, perhaps after that.
+ */
+static char *
+find_told(const struct make *m, const struct copy *c, const char *start)
+{
+	struct git g = { .repository = m->place.repository };
+	char *told = NULL;
+
+	if (strcmp(start, c->base) == 0)
+		place_read(m->place.tree_file, &told, 1);
+	if (told && git_run(&g, GIT_ARGS("cat-file", "-e", told), NULL, NULL,
+	    NULL) < 0) {
+		free(told);
+		told = NULL;
+	}
+	return told;
+}
+
+static int
+restore_told(const struct make *m, const struct copy *c, const char *start,
+    struct err *e)
+{
+	struct take t = take_of(m);
+	char *told = find_told(m, c, start);
+	struct err why = { "" };
+	int rc = 0;
+
+	if (told && take_over(&t, told, &why) < 0) {
+		say_note("what was last seen of the copy cannot be brought "
+		    "back: %s", why.text);
+		rc = take_out(&t, start, e);
+	}
+	free(told);
+	return rc;
+}
+
 static int
 restore_files(const struct make *m, const struct project *p, struct copy *c,
     const char *saved, char **start, struct err *e)
@@ -326,7 +365,10 @@ restore_files(const struct make *m, const struct project *p, struct copy *c,
 		rc = take_out(&t, *start, e);
 	if (rc == 0 && p->is_git)
 		rc = give_index(m, c, e);
-	return rc == 0 && saved ? take_over(&t, saved, e) : rc;
+	if (rc < 0)
+		return -1;
+	return saved ? take_over(&t, saved, e) :
+	    restore_told(m, c, *start, e);
 }
 
 /* The copy was made and worked in, but its folder is gone, or was put away and

@@ -234,6 +234,15 @@ is_ignored(const struct planner *k, const char *path)
 	return is;
 }
 
+/* The tree, which was taken just now, has what no .gitignore leaves out. */
+static bool
+is_left_out(const struct planner *k, const struct order *o, struct write *w)
+{
+	struct value told;
+
+	return find(k, k->review->told, o, &told, w) && value_is_none(&told);
+}
+
 /* Overlapping ones count, too: each could be the one that was meant. */
 static size_t
 count(const struct buf *bytes, const char *text, const char **first)
@@ -281,6 +290,9 @@ make_text(const struct planner *k, const struct order *o,
 		    ".gitignore: it would be no change", o->path);
 	else if (o->verb != CREATE && value_is_none(&w->before))
 		refuse(w, "missing", "there is no file %s", o->path);
+	else if (o->verb != CREATE && is_left_out(k, o, w))
+		refuse(w, "ignored", "%s is ignored by the project's "
+		    ".gitignore: it would be no change", o->path);
 	else if (o->verb == CREATE)
 		buf_adds(out, o->text);
 	else if (o->verb == EDIT && !value_is_file(&w->before))
@@ -315,6 +327,12 @@ void
 plan(const struct planner *k, const struct order *o, struct write *w)
 {
 	*w = (struct write){ .id = o->id, .path = o->path };
+	if (o->is_strange) {
+		refuse(w, "failed", "%s is a submodule, or was one: only git "
+		    "can put that into the project or take it back",
+		    o->path);
+		return;
+	}
 	switch (o->verb) {
 	case ACCEPT:
 		plan_accept(k, o, w);

@@ -19,6 +19,7 @@ struct order {
 	const char *path;
 	char *name;             /* path, if it is to be freed */
 	struct value old, new;  /* of the change */
+	bool is_strange;        /* they are no values: of a submodule */
 	const char *hunks;      /* accept: which; "" all */
 	const char *text;       /* create: the file; edit: what is there … */
 	const char *other_text; /* … and what it becomes */

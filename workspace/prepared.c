@@ -98,6 +98,26 @@ drop_files(const char *state_dir, const char *id)
 	free(file);
 }
 
+/* Of one that was killed: nobody else writes the file, whose lock we have. */
+static int
+drop_half(const struct prepared_order *o, const char *id, struct err *e)
+{
+	char *file = prepared_path(o->state_dir, id);
+	char *half = xasprintf("%s.new", file);
+	struct place own;
+	int rc = place_open(&own, o->state_dir, id, o->project_id, NULL, e);
+
+	if (rc == 0) {
+		unlink(half);
+		if (access(file, F_OK) < 0)
+			drop_files(o->state_dir, id);
+	}
+	place_close(&own);
+	free(half);
+	free(file);
+	return rc;
+}
+
 static int
 drop(const char *state_dir, struct place *own, const struct prepared *p,
     const char *status, const char *why, struct err *e)
@@ -199,6 +219,8 @@ look_at_all(const struct prepared_order *o, const char *key,
 	int rc = prepared_list(o->state_dir, &list, e);
 
 	*stock = (struct stock){ .current = 0 };
+	for (char **id = list.halves; rc == 0 && id && *id; id++)
+		rc = drop_half(o, *id, e);
 	/* the current ones first: they decide about the others */
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t i = 0; rc == 0 && i < list.n; i++) {
@@ -235,6 +257,8 @@ fill(const struct prepared_order *o, struct place *own, struct prepared *p,
 		.session = p->id, .branch = o->branch, .include = o->include,
 		.is_detached = true };
 	struct copy c = { 0 };
+	/* a file that is changed while the setup command runs is newer */
+	time_t began = time(NULL);
 	int rc = make_copy(&m, &c, e);
 
 	if (rc == 0)
@@ -247,7 +271,7 @@ fill(const struct prepared_order *o, struct place *own, struct prepared *p,
 		p->base = xstrdup(c.base);
 		p->git_dir = xstrdup(c.git_dir);
 		p->state = PREPARED_READY;
-		p->since = time(NULL);
+		p->since = began;
 		rc = prepared_write(o->state_dir, p, e);
 	}
 	copy_free(&c);
@@ -320,7 +344,6 @@ prepared_keep(const struct prepared_order *o, struct err *e)
 
 	prepared_list_free(&list);
 	if (lock >= 0) {
-		prepared_tidy(o->state_dir);
 		rc = keep(o, key, e);
 		close(lock);
 	}

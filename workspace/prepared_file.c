@@ -9,7 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -84,7 +84,11 @@ prepared_write(const char *state_dir, const struct prepared *p, struct err *e)
 	int rc = place_write(path, (const char *const[]){ number, p->project,
 	    p->key, state_words[p->state], p->base, p->git_dir, p->session,
 	    NULL }, e);
+	struct timespec since[2] = { { .tv_sec = p->since },
+		{ .tv_sec = p->since } };
 
+	if (rc == 0 && p->since)
+		utimensat(AT_FDCWD, path, since, 0);
 	free(path);
 	free(number);
 	return rc;
@@ -102,26 +106,18 @@ prepared_free(struct prepared *p)
 	*p = (struct prepared){ .id = NULL };
 }
 
-void
-prepared_tidy(const char *state_dir)
+/* "<id>.new": what place_write() is at, or has left when it was killed. */
+static void
+note_half(struct prepared_list *list, const char *name)
 {
-	char *folder = xasprintf("%s/prepared", state_dir);
-	DIR *dir = opendir(folder);
-	struct dirent *d;
+	char *id;
 
-	free(folder);
-	while (dir && (d = readdir(dir)) != NULL) {
-		char id[ID_LENGTH + 1];
-
-		if (strlen(d->d_name) != ID_LENGTH + 4 ||
-		    strcmp(d->d_name + ID_LENGTH, ".new") != 0)
-			continue;
-		snprintf(id, sizeof id, "%s", d->d_name);
-		if (faccessat(dirfd(dir), id, F_OK, 0) < 0)
-			unlinkat(dirfd(dir), d->d_name, 0);
-	}
-	if (dir)
-		closedir(dir);
+	if (strlen(name) != ID_LENGTH + 4 ||
+	    strcmp(name + ID_LENGTH, ".new") != 0)
+		return;
+	id = xmemdupz(name, ID_LENGTH);
+	strv_add(&list->halves, id);
+	free(id);
 }
 
 int
@@ -143,6 +139,7 @@ prepared_list(const char *state_dir, struct prepared_list *list,
 	while ((d = readdir(dir)) != NULL) {
 		struct prepared p;
 
+		note_half(list, d->d_name);
 		if (strlen(d->d_name) != ID_LENGTH ||
 		    prepared_read(state_dir, d->d_name, &p) < 0)
 			continue;
@@ -160,5 +157,6 @@ prepared_list_free(struct prepared_list *list)
 	for (size_t i = 0; i < list->n; i++)
 		prepared_free(&list->all[i]);
 	free(list->all);
+	strv_free(&list->halves);
 	*list = (struct prepared_list){ .all = NULL };
 }

@@ -33,12 +33,13 @@ struct prepared {
 	char *base;          /* commit; "" not known */
 	char *git_dir;       /* the worktree's; "" not known */
 	char *session;       /* that has taken it; "" none */
-	int64_t since;       /* when the file was written, seconds */
+	int64_t since;       /* ready, taken: when its making began, seconds */
 };
 
 struct prepared_list {
 	struct prepared *all;
 	size_t n;
+	char **halves;       /* ids whose file is, or was, being written */
 };
 
 /* The file's path, which the caller frees. */
@@ -51,9 +52,6 @@ void prepared_free(struct prepared *p);
 /* All of them; the folder is made when it is missing. */
 int prepared_list(const char *state_dir, struct prepared_list *list,
     struct err *e);
-/* What a killed place_write() left of those that never came to be. Under the
- * lock of those who make them. */
-void prepared_tidy(const char *state_dir);
 void prepared_list_free(struct prepared_list *list);
 
 #endif

@@ -12,6 +12,7 @@
  */
 #include "workspace/take.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -82,9 +83,9 @@ has_real_parents(struct listing *l, const char *path)
 	return true;
 }
 
-/* Reads the index's submodules, once, when a folder stands for a file. */
-static bool
-is_submodule(struct listing *l, const char *path)
+/* Reads the index's submodules, once, when it matters. */
+static void
+read_links(struct listing *l)
 {
 	struct git g = git_of(l->t);
 	struct buf all = { 0 };
@@ -101,6 +102,13 @@ is_submodule(struct listing *l, const char *path)
 	}
 	l->knows_links = true;
 	buf_free(&all);
+}
+
+/* When a folder stands for a file. */
+static bool
+is_submodule(struct listing *l, const char *path)
+{
+	read_links(l);
 	for (const char *p = NULL; (p = next_name(&l->links, p)); )
 		if (strcmp(p, path) == 0)
 			return true;
@@ -112,6 +120,42 @@ leave_out(struct listing *l)
 {
 	if (l->t->left_out)
 		++*l->t->left_out;
+}
+
+static bool
+has_files(const struct listing *l, const char *folder)
+{
+	int fd = openat(l->folder, folder, O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	int n = 0;
+
+	/* one that may not be looked into counts as one that has some */
+	if (fd < 0)
+		return errno == EACCES;
+	while (dir && n <= 2 && readdir(dir))
+		n++; /* "." and ".." come, too */
+	if (dir)
+		closedir(dir);
+	else
+		close(fd);
+	return n > 2;
+}
+
+/* Git lists nothing that lies in a submodule's folder, be it a repository by
+ * now or not: who asks what is left out has to know. */
+static void
+look_into_submodules(struct listing *l)
+{
+	if (!l->t->left_out)
+		return;
+	read_links(l);
+	for (const char *p = NULL; (p = next_name(&l->links, p)); )
+		if (has_real_parents(l, p) && has_files(l, p)) {
+			say_note("%s is a submodule with files, which are "
+			    "left out", p);
+			leave_out(l);
+		}
 }
 
 static bool
@@ -215,6 +259,7 @@ take_once(const struct take *t, struct err *e)
 	    "--exclude-standard"), NULL, &names, e) == 0) {
 		for (const char *p = NULL; (p = next_name(&names, p)); )
 			look_at(&l, p);
+		look_into_submodules(&l);
 		if (update_index(&l, e) == 0)
 			tree = git_line(&g, GIT_ARGS("write-tree",
 			    "--missing-ok"), NULL, e);

@@ -6,7 +6,8 @@
  * after few changes costs little.
  *
  * Not taken, with a note: repositories within the folder, files that cannot
- * be read, files over TAKE_FILE_MAX. Ignored files (.gitignore) are left out.
+ * be read, files over TAKE_FILE_MAX; nor what lies in submodules. Ignored files
+ * (.gitignore) are left out.
  *
  * Blocking: for hearth-worktree alone.
  */
@@ -27,7 +28,8 @@ struct take {
 	 * until the index is written anew.
 	 */
 	const char *stale_file;
-	int *left_out; /* counts what is not taken; NULL: nobody asks */
+	int *left_out; /* counts what is not taken, but for ignored
+	                * files; NULL: nobody asks */
 };
 
 /*
