@@ -356,6 +356,8 @@ thaw(struct keeper *k)
 	if (!k->is_frozen)
 		return;
 	k->is_frozen = false;
+	/* twice: a child whose parent ends in between is found only then */
+	tree_walk(getpid(), signal_one, &sig);
 	tree_walk(getpid(), signal_one, &sig);
 }
 

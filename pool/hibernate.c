@@ -55,6 +55,8 @@ hibernation_refusal(const struct hibernation *h, bool is_stopped)
 		return "a process of it cannot be looked into";
 	if (h->listening > 0)
 		return "a process of it listens on a socket";
+	if (h->clients > 0)
+		return "it is at the far end of ssh or in a container";
 	if (!is_stopped && h->stopped > 0)
 		return "a process of it is stopped";
 	if (!is_stopped && h->busy > 0)
@@ -196,6 +198,26 @@ state_of(pid_t pid)
 	return end && end[1] == ' ' ? end[2] : 0;
 }
 
+/* What launchers begin with whose agent is elsewhere. */
+static bool
+is_client(pid_t pid)
+{
+	static const char *const names[] = { "ssh\n", "docker\n", "podman\n",
+		"nerdctl\n", "kubectl\n" };
+	char path[64], name[64] = "";
+	bool is = false;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	f = fopen(path, "re");
+	if (f && fgets(name, sizeof name, f))
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			is |= strcmp(name, names[i]) == 0;
+	if (f)
+		fclose(f);
+	return is;
+}
+
 /* Of no file, resident. */
 static int64_t
 memory_of(pid_t pid)
@@ -230,6 +252,7 @@ look_at_process(pid_t pid, pid_t parent, void *ctx)
 	h->busy += state == 'R' || state == 'D';
 	h->stopped += state == 'T' || state == 't';
 	h->memory_kb += memory_of(pid);
+	h->clients += is_client(pid);
 	if (!list_sockets(pid, &sockets))
 		h->hidden++;
 	else if (listens(pid, &sockets))

@@ -25,6 +25,8 @@ struct hibernation {
 	int processes;
 	int hidden;              /* not to be looked into */
 	int listening;           /* somebody may call them */
+	int clients;             /* of a program on another host or in a
+	                          * container, which would miss them */
 	int busy;                /* running, or waiting for a disk */
 	int stopped;
 	int64_t memory_kb;       /* that would have to go to swap */

@@ -82,6 +82,30 @@ START_TEST(an_archived_session_goes_and_comes_back)
 }
 END_TEST
 
+/* What agents have left there would run as hearthd does. */
+START_TEST(a_copy_that_comes_back_gets_its_files_but_no_setup)
+{
+	const char *session, *tree;
+
+	prepare();
+	shell("echo key > '%s/key.o'", project);
+	sql("update hearth.projects set include = '{key.o}', setup_command = "
+	    "array['sh', '-c', 'echo ran >> %s/ran']", folder);
+	start("archive_grace=0ms", NULL);
+	session = session_kept(chat);
+	complete(chat, "fake", "write a.txt other\\n");
+	tree = worktree(session);
+	ask("archive_session", session, "done");
+	wait_value("saved", LIMIT, TREE, session);
+	ask("restore_session", session, "done");
+	check_value("active", TREE, session);
+	ck_assert_str_eq(file_text("%s/key.o", tree), "key\n");
+	complete(chat, "fake", "say on");
+	ck_assert_str_eq(file_text("%s/ran", folder), "ran\n");
+	check_value("0", "select setup_exit_code from hearth.worktrees");
+}
+END_TEST
+
 START_TEST(an_archived_session_is_kept_for_a_while)
 {
 	const char *session;
@@ -311,6 +335,7 @@ static void
 add_tests(TCase *tc)
 {
 	tcase_add_test(tc, an_archived_session_goes_and_comes_back);
+	tcase_add_test(tc, a_copy_that_comes_back_gets_its_files_but_no_setup);
 	tcase_add_test(tc, an_archived_session_is_kept_for_a_while);
 	tcase_add_test(tc,
 	    the_least_recently_used_make_room_and_come_back_with_a_turn);

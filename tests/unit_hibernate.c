@@ -48,6 +48,7 @@ static const struct {
 	{ { CAN, TREE, .hidden = 1 }, false, "looked into" },
 	{ { CAN, TREE, .listening = 1 }, false, "listens" },
 	{ { CAN, TREE, .listening = 1, .stopped = 2 }, true, "listens" },
+	{ { CAN, TREE, .clients = 1 }, false, "far end" },
 	{ { CAN, TREE, .busy = 1 }, false, "at work" },
 	/* by somebody else: it would be sent on */
 	{ { CAN, TREE, .stopped = 1 }, false, "is stopped" },
@@ -124,6 +125,8 @@ obey(int order, int answer)
 			for (size_t i = 0; i < HELD_MIB * MIB; i++)
 				if (held[i] != (char)(i * i >> 7))
 					c = '?';
+		} else if (c == 'c') {
+			prctl(PR_SET_NAME, "ssh");
 		} else if (c == 'b') {
 			if (write(answer, &c, 1) != 1)
 				_exit(1);
@@ -204,7 +207,9 @@ START_TEST(what_a_tree_does_is_seen)
 	struct hibernation h;
 
 	WAIT_SEEN(&t, &h, h.processes == 1 && h.busy == 0);
-	ck_assert_int_eq(h.listening + h.stopped + h.hidden, 0);
+	ck_assert_int_eq(h.listening + h.stopped + h.hidden + h.clients, 0);
+	tell(&t, 'c');
+	WAIT_SEEN(&t, &h, h.clients == 1);
 	tell(&t, 'h');
 	WAIT_SEEN(&t, &h, h.memory_kb >= (int64_t)(HELD_MIB * 1024) &&
 	    h.busy == 0);

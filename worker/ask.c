@@ -247,8 +247,9 @@ answer(struct worker *w, const struct envelope *m, json_t *options,
 	}
 	/* before there is a session nobody could answer */
 	if (!w->is_ready || decision != DECISION_ASK) {
+		/* nor is it known whose rules hold for a spare */
 		*option_id = permission_choose(options,
-		    decision == DECISION_ALLOW);
+		    decision == DECISION_ALLOW && !w->is_spare);
 		send_outcome(w, m->id, *option_id);
 		return true;
 	}

@@ -89,8 +89,8 @@ ready_copy(const struct ready *r, struct err *e)
 {
 	struct setup o;
 	enum setup_state state = setup_state(r->place, &o);
-	bool is_due = state == SETUP_DUE || state == SETUP_DUE_AGAIN;
-	bool runs = is_due && *r->setup;
+	bool is_due = state == SETUP_DUE || state == SETUP_RESTORED;
+	bool runs = state == SETUP_DUE && *r->setup;
 	int rc = 0;
 
 	if (state == SETUP_DONE)
@@ -100,7 +100,7 @@ ready_copy(const struct ready *r, struct err *e)
 	if (rc == 0 && r->inotify >= 0)
 		walk_watch(r->inotify, r->place->worktree);
 	if (rc == 0)
-		rc = say_first_tree(r, runs && state == SETUP_DUE, e);
+		rc = say_first_tree(r, runs, e);
 	if (rc == 0 && is_due)
 		rc = setup_settle(r->place, runs ? &o : NULL, e);
 	free(o.output);

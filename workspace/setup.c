@@ -32,9 +32,9 @@
 /* ---- its file: state, exit code, milliseconds, output */
 
 int
-setup_expect(const struct place *p, bool again, struct err *e)
+setup_expect(const struct place *p, bool is_restored, struct err *e)
 {
-	const char *lines[] = { again ? "again" : "new", NULL };
+	const char *lines[] = { is_restored ? "back" : "new", NULL };
 
 	return place_write(p->setup_file, lines, e);
 }
@@ -64,8 +64,8 @@ setup_state(const struct place *p, struct setup *outcome)
 		return SETUP_NONE;
 	if (fscanf(f, "%7s", word) != 1 || strcmp(word, "new") == 0)
 		state = SETUP_DUE;
-	else if (strcmp(word, "again") == 0)
-		state = SETUP_DUE_AGAIN;
+	else if (strcmp(word, "back") == 0)
+		state = SETUP_RESTORED;
 	else if (fscanf(f, "%d %lld", &outcome->exit_code, &ms) == 2 &&
 	    fgetc(f) == '\n') {
 		state = SETUP_DONE;
@@ -83,7 +83,7 @@ setup_is_due(const struct place *p)
 	enum setup_state state = setup_state(p, &outcome);
 
 	free(outcome.output);
-	return state == SETUP_DUE || state == SETUP_DUE_AGAIN;
+	return state == SETUP_DUE || state == SETUP_RESTORED;
 }
 
 int

@@ -23,7 +23,9 @@
 enum setup_state {
 	SETUP_NONE,     /* the copy was made without one */
 	SETUP_DUE,      /* in a new copy */
-	SETUP_DUE_AGAIN, /* in one that was worked in, and lost its folder */
+	SETUP_RESTORED, /* one that was worked in lost its folder: what is
+	                 * copied is due again, but not the command, which would
+	                 * run what agents have left, and not as they do */
 	SETUP_DONE,
 };
 
@@ -35,7 +37,7 @@ struct setup {
 };
 
 /* A copy is about to be made: the command is due in it. */
-int setup_expect(const struct place *p, bool again, struct err *e);
+int setup_expect(const struct place *p, bool is_restored, struct err *e);
 /* outcome is filled when it is done. */
 enum setup_state setup_state(const struct place *p, struct setup *outcome);
 bool setup_is_due(const struct place *p);
