@@ -163,6 +163,11 @@ record_end_of_command(struct decision *d)
 			first = first ? first : &d->items[i];
 			failed++;
 		}
+	if (d->task.session->is_lost) {
+		record_command(r, d->command, "failed", "lost",
+		    "another node has taken the session meanwhile");
+		return;
+	}
 	if (!first) {
 		record_command(r, d->command, "done", NULL, NULL);
 		return;
