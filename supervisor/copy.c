@@ -150,7 +150,7 @@ on_made(void *ctx, const struct err *e)
 		turn_fail(t, code, why);
 	} else if (why) {
 		warm_settle(s, NULL, NULL, code, why);
-		task_drop_all(s, code, why);
+		task_drop_unmade(s, code, why);
 	} else if (t) {
 		turn_advance(t);
 	}

@@ -369,6 +369,8 @@ void task_put_off(struct task *t);
 void task_advance(struct session *s);
 /* Those that have not begun; code NULL: all of them. */
 void task_drop_all(struct session *s, const char *code, const char *why);
+/* Of those that have not begun, the ones that need a copy that cannot be made. */
+void task_drop_unmade(struct session *s, const char *code, const char *why);
 
 /* supervisor/decide.c */
 /* accept_change and the like, queue_create and the like. */

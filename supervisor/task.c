@@ -120,16 +120,29 @@ task_put_off(struct task *t)
 	session_tidy(s);
 }
 
-void
-task_drop_all(struct session *s, const char *code, const char *why)
+static void
+drop_some(struct session *s, bool needs_made, const char *code,
+    const char *why)
 {
 	LIST_EACH(pos, tmp, &s->tasks) {
 		struct task *t = LIST_ITEM(pos, struct task, in_session);
 
-		if (t->is_begun && code)
+		if ((t->is_begun && code) || (needs_made && !t->needs_made))
 			continue;
 		list_remove(&t->in_session);
 		s->sup->tasks -= t->is_begun;
 		t->drop(t, code, why);
 	}
+}
+
+void
+task_drop_all(struct session *s, const char *code, const char *why)
+{
+	drop_some(s, false, code, why);
+}
+
+void
+task_drop_unmade(struct session *s, const char *code, const char *why)
+{
+	drop_some(s, true, code, why);
 }

@@ -271,6 +271,25 @@ START_TEST(a_bare_repository_has_nothing_to_accept_into)
 }
 END_TEST
 
+START_TEST(what_a_sparse_checkout_leaves_out_is_not_said_to_be_done)
+{
+	long long change;
+
+	start(NULL);
+	shell("cd %s && git update-index -q --refresh && "
+	    "git sparse-checkout set --no-cone '/*' '!b.txt' && ! test -e b.txt",
+	    project);
+	complete(chat, "fake", "delete b.txt");
+	change = pending("b.txt");
+	check_failed("left_out", "accept_change(%lld)", change);
+	check_has(value(CHANGE("error"), "b.txt"), "git sparse-checkout add");
+	ck_assert_str_eq(status_of(change), "pending");
+	shell("git -C %s sparse-checkout disable", project);
+	check_done("accept_change(%lld)", change);
+	check_true(!file_exists("%s/b.txt", project));
+}
+END_TEST
+
 /* ---- reject */
 
 START_TEST(what_is_rejected_is_gone_from_the_worktree)
@@ -887,6 +906,8 @@ add(TCase *tc)
 	tcase_add_test(tc, a_link_in_the_project_never_leads_out_of_it);
 	tcase_add_test(tc,
 	    a_folder_that_is_no_repository_is_decided_on_likewise);
+	tcase_add_test(tc,
+	    what_a_sparse_checkout_leaves_out_is_not_said_to_be_done);
 	tcase_add_test(tc, a_bare_repository_has_nothing_to_accept_into);
 	tcase_add_test(tc, what_is_rejected_is_gone_from_the_worktree);
 	tcase_add_test(tc, what_moved_on_is_not_rejected);

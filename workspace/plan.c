@@ -76,6 +76,19 @@ look(const struct planner *k, const struct order *o, struct write *w,
 	return rc == 0;
 }
 
+/* It is not there because a sparse checkout leaves it out. */
+static bool
+is_sparse(const struct planner *k, const char *path)
+{
+	struct git g = { .folder = k->roots.path[IN_PROJECT] };
+	struct buf said = { 0 };
+	bool is = git_run(&g, GIT_ARGS("ls-files", "-t", "--", path), NULL,
+	    &said, NULL) == 0 && said.len > 0 && said.data[0] == 'S';
+
+	buf_free(&said);
+	return is;
+}
+
 /* The project's file with what makes to of from. */
 static void
 merge_into_project(const struct planner *k, const struct order *o,
@@ -86,7 +99,14 @@ merge_into_project(const struct planner *k, const struct order *o,
 	int rc;
 
 	w->root = IN_PROJECT;
-	if (look(k, o, w, &bytes)) {
+	if (!look(k, o, w, &bytes)) {
+		;
+	} else if (value_is_none(&w->before) && !value_is_none(from) &&
+	    is_sparse(k, o->path)) {
+		refuse(w, "left_out", "%s is not in the sparse checkout of %s; "
+		    "widen it (git sparse-checkout add) and decide again",
+		    o->path, k->roots.path[IN_PROJECT]);
+	} else {
 		rc = merge_values(k->place, from, &w->before, to, &w->after,
 		    &why);
 		if (rc > 0)
