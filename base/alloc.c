@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 
@@ -80,18 +81,34 @@ strv_len(char *const *list)
 	return n;
 }
 
+/* What is resident and private, and not in use. */
+static size_t
+idle_bytes(void)
+{
+	struct mallinfo2 m = mallinfo2();
+	size_t resident = 0, shared = 0, private, used = m.uordblks + m.hblkhd;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f && fscanf(f, "%*u %zu %zu", &resident, &shared) != 2)
+		resident = shared = 0;
+	if (f)
+		fclose(f);
+	private = (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+	return private > used ? private - used : 0;
+}
+
 void
 give_back_memory(void)
 {
-	/* What was given back counts as free still. */
-	static size_t given_back;
-	struct mallinfo2 m = mallinfo2();
+	/* Stacks and fragments, which stay however often this is done. */
+	static size_t rest;
+	size_t idle = idle_bytes();
 
-	if (m.fordblks > given_back + GIVE_BACK_BYTES) {
+	if (idle > rest + GIVE_BACK_BYTES) {
 		malloc_trim(0);
-		given_back = m.fordblks;
-	} else if (m.fordblks < given_back) {
-		given_back = m.fordblks;
+		rest = idle_bytes();
+	} else if (idle < rest) {
+		rest = idle;
 	}
 }
 

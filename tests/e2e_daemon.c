@@ -333,34 +333,42 @@ END_TEST
 #endif
 
 /* The load waits in memory while somebody holds the chat's row. */
-START_TEST(memory_is_given_back_when_the_load_is_over)
+static void
+load(void)
 {
-	const char *busy;
-	int64_t deadline, turn;
-	PGconn *other;
+	const char *busy = new_chat(new_session(project));
+	int64_t deadline, turn = submit(busy, "fake", "chunks 150000 64");
+	PGconn *other = pg_connect(db);
 
-	start("flush_interval=0ms", "log_level=error", NULL);
-	busy = new_chat(new_session(project));
-	turn = submit(busy, "fake", "chunks 150000 64");
 	wait_text(turn, "x");
-	other = pg_connect(db);
 	PQclear(PQexec(other, "begin; select from hearth.chats "
 	    "for no key update"));
 	for (deadline = now_ms() + LIMIT;
-	    daemon_kb("VmHWM:") < 16 * 1024; blink())
-		ck_assert_msg(now_ms() < deadline, "%ld kB at most",
-		    daemon_kb("VmHWM:"));
+	    daemon_kb("VmRSS:") < 16 * 1024; blink())
+		ck_assert_msg(now_ms() < deadline, "only %ld kB",
+		    daemon_kb("VmRSS:"));
 	PQclear(PQexec(other, "commit"));
 	PQfinish(other);
 	wait_turn(turn, "completed", 2 * LIMIT);
 	check_value("150000", "select count(*) from hearth.events "
-	    "where kind = 'text'");
-	if (KEEPS_WHAT_IS_FREED)
-		return;
-	for (deadline = now_ms() + 2 * LIMIT;
-	    daemon_kb("VmRSS:") > 12 * 1024; blink())
-		ck_assert_msg(now_ms() < deadline, "still %ld kB",
-		    daemon_kb("VmRSS:"));
+	    "where kind = 'text' and turn_id = %lld", (long long)turn);
+}
+
+START_TEST(memory_is_given_back_when_the_load_is_over)
+{
+	int64_t deadline;
+
+	start("flush_interval=0ms", "log_level=error", NULL);
+	/* the second time, too */
+	for (int i = 0; i < 2; i++) {
+		load();
+		if (KEEPS_WHAT_IS_FREED)
+			return;
+		for (deadline = now_ms() + 2 * LIMIT;
+		    daemon_kb("VmRSS:") > 12 * 1024; blink())
+			ck_assert_msg(now_ms() < deadline, "still %ld kB",
+			    daemon_kb("VmRSS:"));
+	}
 }
 END_TEST
 
