@@ -17,6 +17,7 @@
  *                        in front of initialize's answer, in the same line
  *   --crlf  --dribble    CRLF line ends; one byte per write
  *   --update-before-new  one update (text "early") before session/new's answer
+ *   --ask-at-once        asks for permission behind initialize's answer
  *   --commands           an available_commands_update after session/new, …
  *   --no-offers          no modes, no configOptions
  *   --legacy-models      models instead of configOptions (session/set_model)
@@ -183,7 +184,8 @@ static struct {
 	long exit_at_start, exit_at_init, exit_at_new, memory, stderr_flood;
 	long init_error, new_error, session_lost, noise_lines, exit_at_reopen;
 	long exit_at_set, set_delay;
-	bool no_init, no_new, no_reopen, noise_glued, update_before_new, commands;
+	bool no_init, no_new, no_reopen, noise_glued, update_before_new, commands,
+	    ask_at_once;
 	bool legacy_models, no_set, refuse_mode;
 	bool no_offers, null_results, load, resume, close, no_eof, ignore_term;
 	bool grandchild, setsid_grandchild, crlf, dribble, auth_new;
@@ -2038,6 +2040,13 @@ on_initialize(const char *id)
 	    "\"version\":\"1.0\"}}}", member, (long long)opt.version, caps);
 	free(member);
 	free(caps);
+	if (opt.ask_at_once)
+		ask("session/request_permission", "{\"sessionId\":\"none\","
+		    "\"toolCall\":{\"toolCallId\":\"early\",\"title\":"
+		    "\"May I?\"},\"options\":[{\"optionId\":\"yes\","
+		    "\"name\":\"Yes\",\"kind\":\"allow_once\"},"
+		    "{\"optionId\":\"no\",\"name\":\"No\","
+		    "\"kind\":\"reject_once\"}]}");
 }
 
 static struct session *
@@ -2391,6 +2400,7 @@ static const struct {
 	{ "--no-reopen", NULL, &opt.no_reopen, NULL },
 	{ "--noise-glued", NULL, &opt.noise_glued, NULL },
 	{ "--update-before-new", NULL, &opt.update_before_new, NULL },
+	{ "--ask-at-once", NULL, &opt.ask_at_once, NULL },
 	{ "--commands", NULL, &opt.commands, NULL },
 	{ "--legacy-models", NULL, &opt.legacy_models, NULL },
 	{ "--no-set", NULL, &opt.no_set, NULL },

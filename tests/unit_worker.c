@@ -728,6 +728,38 @@ START_TEST(spare_that_gets_no_session_fails_by_start_timeout)
 }
 END_TEST
 
+/* What the agent was answered, by its log of the wire. */
+static bool
+was_answered(const char *wire, const char *words)
+{
+	char line[4096];
+	bool was = false;
+	FILE *f = fopen(wire, "r");
+
+	while (f && fgets(line, sizeof line, f))
+		was |= strstr(line, words) != NULL;
+	if (f)
+		fclose(f);
+	return was;
+}
+
+/* Whose rules will hold for it is not known. */
+START_TEST(spare_is_granted_nothing)
+{
+	char wire[512];
+	struct box *b;
+
+	snprintf(wire, sizeof wire, "%s/wire", run_dir);
+	b = box_new("--ask-at-once", "--wire-log", wire, NULL);
+	b->spec.permission_mode = PERMISSION_ALLOW;
+	box_spare(b);
+	WAIT_FOR(b, was_answered(wire, "\"outcome\":\"selected\""));
+	ck_assert(was_answered(wire, "\"optionId\":\"no\""));
+	unlink(wire);
+	box_close(b);
+}
+END_TEST
+
 START_TEST(spare_that_ends_has_failed)
 {
 	struct box *b = box_new("--exit-idle-after", "50", NULL);
@@ -2050,6 +2082,7 @@ make_suite(void)
 	    (int)(sizeof reopen_cases / sizeof reopen_cases[0]));
 	tcase_add_test(t, spare_waits_for_whom_it_is_claimed);
 	tcase_add_test(t, spare_that_gets_no_session_fails_by_start_timeout);
+	tcase_add_test(t, spare_is_granted_nothing);
 	tcase_add_test(t, spare_that_ends_has_failed);
 	tcase_add_test(t, replay_that_comes_late_is_not_told);
 	tcase_add_test(t, preface_is_a_block_of_its_own);

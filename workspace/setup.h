@@ -36,7 +36,8 @@ struct setup {
 	char *output;   /* valid UTF-8 without NUL; freed by the caller */
 };
 
-/* A copy is about to be made: the command is due in it. */
+/* A copy is about to be made: what is copied is due in it, and the command
+ * unless it is restored. */
 int setup_expect(const struct place *p, bool is_restored, struct err *e);
 /* outcome is filled when it is done. */
 enum setup_state setup_state(const struct place *p, struct setup *outcome);
