@@ -76,9 +76,4 @@ void conn_ask(struct conn *c, const char *statement, const struct params *p,
 /* How many syncs were sent over all connections: round trips at most. */
 unsigned long conn_syncs(const struct conn *c);
 
-/* Values of a result; row 0 and NULL when there is none. */
-const char *result_text(const PGresult *res, int row, const char *column);
-int64_t result_int8(const PGresult *res, int row, const char *column);
-bool result_bool(const PGresult *res, int row, const char *column);
-
 #endif

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Claims: the full one, which looks for a session's next turn, and the short
- * one, for a turn that is known and a warm seat that waits for it.
+ * What may take a new child: the full claim, which looks for a session's next
+ * turn, and what starting an agent ahead of any turn takes.
  *
  * A claim is one transaction. When its answer is lost nobody knows whether it
  * was committed; so the execution ids that it can have put into a turn are
  * known beforehand (those of the warm seats, and one reserved id), and after
  * the reconnection such a turn goes back to the queue: it was never delivered.
  *
- * One short claim is under way at a time; those that come meanwhile are asked
- * together in the next, so that many chats share its commit.
+ * Read next: sql/db_claim_short.c, for a turn that is known and a warm seat
+ * that waits for it.
  */
 #include "sql/db_private.h"
 
-#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,112 +20,9 @@
 #include "base/log.h"
 #include "sql/statement.h"
 
-enum {
-	RESERVE = 64,      /* execution ids at a time */
-	WARM_AT_ONCE = 64, /* so that a claim stays short */
-};
+enum { RESERVE = 64 }; /* execution ids at a time */
 
 static void reserve(struct db *db);
-
-/* One element of an array in PostgreSQL's text form, from s on. */
-static const char *
-take_element(const char *s, struct buf *out)
-{
-	bool quoted = *s == '"';
-
-	if (quoted)
-		s++;
-	while (*s && (quoted ? *s != '"' : *s != ',' && *s != '}')) {
-		if (*s == '\\' && s[1])
-			s++;
-		buf_addc(out, *s++);
-	}
-	return quoted && *s ? s + 1 : s;
-}
-
-/* From "{a,\"b c\"}". */
-char **
-result_array(const PGresult *res, int row, const char *name)
-{
-	const char *s = result_text(res, row, name);
-	char **list = xcalloc(1, sizeof *list);
-	struct buf b = { 0 };
-
-	if (!s || *s != '{' || s[1] == '}')
-		return list;
-	for (s++; *s; s++) {
-		b.len = 0;
-		buf_adds(&b, "");
-		s = take_element(s, &b);
-		strv_add(&list, b.data);
-		if (*s != ',')
-			break;
-	}
-	buf_free(&b);
-	return list;
-}
-
-static void
-fill_turn(const PGresult *res, int row, struct claimed_turn *t)
-{
-	*t = (struct claimed_turn){
-		.turn = result_int8(res, row, "turn"),
-		.session = result_text(res, row, "session"),
-		.chat = result_text(res, row, "chat"),
-		.agent = result_text(res, row, "agent"),
-		.is_running = result_bool(res, row, "is_running"),
-		.is_exclusive = result_bool(res, row, "is_exclusive"),
-		.execution_id = result_int8(res, row, "execution_id"),
-		.prompt = result_text(res, row, "prompt"),
-		.created_by = result_text(res, row, "created_by"),
-		.model = result_text(res, row, "model"),
-		.mode_id = result_text(res, row, "mode_id"),
-	};
-}
-
-/* What only comes with what may need a new child. */
-static void
-fill_details(const PGresult *res, struct claimed_turn *t)
-{
-	t->chat_last_seq = result_int8(res, 0, "chat_last_seq");
-	t->project_id = result_int8(res, 0, "project_id");
-	t->project_path = result_text(res, 0, "project_path");
-	t->default_branch = result_text(res, 0, "default_branch");
-	t->worktree_path = result_text(res, 0, "worktree_path");
-	t->base_commit = result_text(res, 0, "base_commit");
-	t->snapshots = result_int8(res, 0, "snapshots");
-	t->mcp_servers = result_text(res, 0, "mcp_servers");
-	t->client_capabilities = result_text(res, 0, "client_capabilities");
-	t->permission_mode = result_text(res, 0, "permission_mode");
-	t->idle_timeout = result_int8(res, 0, "idle_timeout");
-	t->config_hash = result_text(res, 0, "config_hash");
-	t->known_session = result_text(res, 0, "known_session");
-	t->wanted = result_text(res, 0, "wanted");
-	t->may_replace = result_bool(res, 0, "may_replace");
-	t->launcher_words = result_int8(res, 0, "launcher_words");
-	t->tenant = result_text(res, 0, "tenant");
-	t->ends_child = result_bool(res, 0, "ends_child");
-	t->is_ephemeral = result_bool(res, 0, "is_ephemeral");
-}
-
-/* Lists of texts, which borrow nothing: free_lists() afterwards. */
-static void
-fill_lists(const PGresult *res, struct claimed_turn *t)
-{
-	t->command = result_array(res, 0, "command");
-	t->env = result_array(res, 0, "env");
-	t->include = result_array(res, 0, "include");
-	t->setup_command = result_array(res, 0, "setup_command");
-}
-
-static void
-free_lists(struct claimed_turn *t)
-{
-	strv_free((char ***)&t->command);
-	strv_free((char ***)&t->env);
-	strv_free((char ***)&t->include);
-	strv_free((char ***)&t->setup_command);
-}
 
 /* What went wrong first is the cause. */
 static void
@@ -157,9 +53,8 @@ on_details(void *ctx, const PGresult *res, const struct sql_error *e)
 		    PG_COPYRES_TUPLES);
 }
 
-/* Nobody knows whether it was committed: undone after the reconnection. */
-static void
-lose_claim(struct question *a)
+void
+claim_lose(struct question *a)
 {
 	struct db *db = a->db;
 
@@ -173,33 +68,38 @@ lose_claim(struct question *a)
 	}
 }
 
+/* The transaction has ended. */
 static void
-on_claimed(void *ctx, const PGresult *res, const struct sql_error *e)
+on_ended(void *ctx, const PGresult *res, const struct sql_error *e)
 {
 	struct question *a = ctx;
-	struct claimed_turn t;
 
 	(void)res;
-	if (e && !a->failure.state[0])
-		a->failure = *e;
-	if (e && strncmp(e->state, "08", 2) == 0)
-		lose_claim(a);
-	if (e || a->failure.state[0]) {
+	keep_failure(a, e);
+	if (e && strncmp(e->state, "08", 2) == 0 && a->n_executions > 0)
+		claim_lose(a);
+	if (e || a->failure.state[0])
 		question_fail(a, &a->failure);
-		return;
+	else
+		question_answer(a, a->details);
+}
+
+static void
+answer_claim(struct question *a, const PGresult *res, const struct err *e)
+{
+	bool found = res && PQntuples(res) > 0;
+	struct claimed_turn t = { 0 };
+
+	if (found) {
+		claimed_turn_begin(&t, res, 0);
+		claimed_turn_add_copy(&t, res, 0);
+		claimed_turn_add_setup(&t, res, 0);
+		claimed_turn_add_agent(&t, res, 0);
+		t.unread = result_text(res, 0, "unread");
 	}
-	if (!a->details || PQntuples(a->details) == 0) {
-		a->claimed(a->ctx, a->session, NULL, a->more, NULL);
-		question_free(a);
-		return;
-	}
-	fill_turn(a->details, 0, &t);
-	fill_details(a->details, &t);
-	t.unread = result_text(a->details, 0, "unread");
-	fill_lists(a->details, &t);
-	a->claimed(a->ctx, a->session, &t, a->more, NULL);
-	free_lists(&t);
-	question_free(a);
+	a->tell.claimed(a->ctx, a->session, found ? &t : NULL, !e && a->more,
+	    e);
+	claimed_turn_free(&t);
 }
 
 static void
@@ -225,7 +125,7 @@ send_claim(struct question *a)
 	conn_send(db->asker, claim, &p, on_claim, a);
 	p.n = 2;
 	conn_send(db->asker, details, &p, on_details, a);
-	conn_sync(db->asker, on_claimed, a);
+	conn_sync(db->asker, on_ended, a);
 	p.n = 1;
 	conn_send(db->asker, tell, &p, NULL, NULL);
 	conn_sync(db->asker, NULL, NULL);
@@ -268,7 +168,6 @@ reserve(struct db *db)
 	conn_ask(db->asker, "reserve_executions", &p, on_reserved, db);
 }
 
-/* Those that wait for a reserved id will not get one. */
 void
 questions_refuse_waiting(struct db *db)
 {
@@ -302,9 +201,9 @@ void
 db_claim(struct db *db, const char *session, const struct warm_seat *warm,
     size_t n_warm, db_claimed_fn *done, void *ctx)
 {
-	struct question *a = question_new(db, ctx, session);
+	struct question *a = question_new(db, session, answer_claim, ctx);
 
-	a->claimed = done;
+	a->tell.claimed = done;
 	if (!question_can(a))
 		return;
 	copy_seats(a, warm, n_warm);
@@ -317,170 +216,50 @@ db_claim(struct db *db, const char *session, const struct warm_seat *warm,
 	reserve(db);
 }
 
-/* ---- the short way */
-
-static void send_warm(struct db *db);
-
-static int
-row_of(const PGresult *res, int64_t turn)
-{
-	for (int i = 0; i < PQntuples(res); i++)
-		if (result_int8(res, i, "turn") == turn)
-			return i;
-	return -1;
-}
-
-/* res NULL: none of them was as simple. */
-static void
-answer_warm(struct question *a, const PGresult *res)
-{
-	int row = res ? row_of(res, a->turn) : -1;
-	struct claimed_turn t;
-
-	if (row >= 0)
-		fill_turn(res, row, &t);
-	a->claimed(a->ctx, a->session, row >= 0 ? &t : NULL, false, NULL);
-	question_free(a);
-}
-
-static void
-on_claimed_warm(void *ctx, const PGresult *res, const struct sql_error *e)
-{
-	struct db *db = ctx;
-	bool is_lost = e && strncmp(e->state, "08", 2) == 0;
-
-	/* 23505: another live turn is in the way of one of them after all;
-	 * 55P03: somebody holds one of their rows. The full claim of each finds
-	 * out which. */
-	if (e && !is_lost)
-		log_debug("database", "short claim: %s", e->text);
-	LIST_EACH(pos, tmp, &db->warm_asked) {
-		struct question *a = LIST_ITEM(pos, struct question, node);
-
-		if (is_lost) {
-			lose_claim(a);
-			question_fail(a, e);
-		} else {
-			answer_warm(a, e ? NULL : res);
-		}
-	}
-	send_warm(db);
-}
-
-/* What waits, in one statement and one commit. */
-static void
-send_warm(struct db *db)
-{
-	struct sql_array arrays[6] = { 0 };
-	struct params p = { 0 };
-	int n = 0;
-
-	if (!list_empty(&db->warm_asked))
-		return;
-	array_begin(&arrays[0], SQL_INT8);
-	array_begin(&arrays[1], SQL_UUID);
-	array_begin(&arrays[2], SQL_UUID);
-	array_begin(&arrays[3], SQL_TEXT);
-	array_begin(&arrays[4], SQL_INT8);
-	array_begin(&arrays[5], SQL_TEXT);
-	LIST_EACH(pos, tmp, &db->warm_waiting) {
-		struct question *a = LIST_ITEM(pos, struct question, node);
-
-		if (n == WARM_AT_ONCE)
-			break;
-		list_remove(pos);
-		list_append(&db->asks, pos);
-		if (!question_can(a))
-			continue;
-		n++;
-		list_remove(pos);
-		list_append(&db->warm_asked, pos);
-		array_int8(&arrays[0], a->turn);
-		array_uuid(&arrays[1], a->session);
-		array_uuid(&arrays[2], a->chat);
-		array_string(&arrays[3], a->agent);
-		array_int8(&arrays[4], a->executions[0]);
-		array_string(&arrays[5], a->config_hash);
-	}
-	if (!list_empty(&db->warm_asked)) {
-		params_int8(&p, db->node);
-		params_int8(&p, db->epoch);
-		for (int i = 0; i < 6; i++)
-			params_array(&p, &arrays[i]);
-		conn_ask(db->asker, "claim_warm", &p, on_claimed_warm, db);
-	}
-	for (int i = 0; i < 6; i++)
-		array_free(&arrays[i]);
-}
-
-void
-db_claim_warm(struct db *db, const char *session, int64_t turn,
-    const struct warm_seat *seat, db_claimed_fn *done, void *ctx)
-{
-	struct question *a = question_new(db, ctx, session);
-
-	a->claimed = done;
-	a->turn = turn;
-	a->chat = xstrdup(seat->chat);
-	a->agent = xstrdup(seat->agent);
-	a->config_hash = xstrdup(seat->config_hash);
-	a->executions = xcalloc(1, sizeof *a->executions);
-	a->executions[a->n_executions++] = seat->execution_id;
-	list_remove(&a->node);
-	list_append(&db->warm_waiting, &a->node);
-	send_warm(db);
-}
-
 /* ---- ahead of a turn */
 
 static void
-on_warm(void *ctx, const PGresult *res, const struct sql_error *e)
+tell_ready(struct question *a, const PGresult *res)
 {
-	struct question *a = ctx;
-	struct claimed_turn t;
-
-	(void)res;
-	if (e && !a->failure.state[0])
-		a->failure = *e;
-	if (e || a->failure.state[0]) {
-		question_fail(a, &a->failure);
-		return;
-	}
-	if (!a->details || PQntuples(a->details) == 0) {
-		a->warm(a->ctx, NULL, "gone", "the chat or the agent is gone, "
-		    "or another node has the session");
-		question_free(a);
-		return;
-	}
-	if (result_text(a->details, 0, "refusal")) {
-		a->warm(a->ctx, NULL, result_text(a->details, 0, "refusal"),
-		    result_text(a->details, 0, "refusal_words"));
-		question_free(a);
-		return;
-	}
-	t = (struct claimed_turn){
-		.session = result_text(a->details, 0, "session"),
-		.chat = result_text(a->details, 0, "chat"),
-		.agent = result_text(a->details, 0, "agent"),
-		.execution_id = result_int8(a->details, 0, "execution_id"),
+	struct claimed_turn t = {
+		.session = result_text(res, 0, "session"),
+		.chat = result_text(res, 0, "chat"),
+		.agent = result_text(res, 0, "agent"),
+		.execution_id = result_int8(res, 0, "execution_id"),
 	};
-	fill_details(a->details, &t);
-	fill_lists(a->details, &t);
-	a->warm(a->ctx, &t, NULL, NULL);
-	free_lists(&t);
-	question_free(a);
+
+	claimed_turn_add_copy(&t, res, 0);
+	claimed_turn_add_setup(&t, res, 0);
+	claimed_turn_add_agent(&t, res, 0);
+	a->tell.warm(a->ctx, &t, NULL, NULL);
+	claimed_turn_free(&t);
+}
+
+static void
+answer_warm(struct question *a, const PGresult *res, const struct err *e)
+{
+	if (e)
+		a->tell.warm(a->ctx, NULL, "database", e->text);
+	else if (!res || PQntuples(res) == 0)
+		a->tell.warm(a->ctx, NULL, "gone", "the chat or the agent is "
+		    "gone, or another node has the session");
+	else if (result_text(res, 0, "refusal"))
+		a->tell.warm(a->ctx, NULL, result_text(res, 0, "refusal"),
+		    result_text(res, 0, "refusal_words"));
+	else
+		tell_ready(a, res);
 }
 
 void
 db_warm(struct db *db, const char *session, const char *chat,
     const char *agent, db_warm_fn *done, void *ctx)
 {
-	struct question *a = question_new(db, ctx, session);
+	struct question *a = question_new(db, session, answer_warm, ctx);
 	int take = statement_find("warm_take");
 	int details = statement_find("warm_details");
 	struct params p = { 0 };
 
-	a->warm = done;
+	a->tell.warm = done;
 	if (!question_can(a))
 		return;
 	conn_need(db->asker, take);
@@ -492,5 +271,5 @@ db_warm(struct db *db, const char *session, const char *chat,
 	params_text(&p, chat);
 	params_text(&p, agent);
 	conn_send(db->asker, details, &p, on_details, a);
-	conn_sync(db->asker, on_warm, a);
+	conn_sync(db->asker, on_ended, a);
 }

@@ -7,12 +7,10 @@
 
 #include <stdlib.h>
 
-#include "base/alloc.h"
-
-static struct decision_row
-decision_of(const PGresult *res, int i)
+static void
+fill_decision(const PGresult *res, int i, void *to)
 {
-	return (struct decision_row){
+	*(struct decision_row *)to = (struct decision_row){
 		.id = result_int8(res, i, "id"),
 		.verb = result_text(res, i, "verb"),
 		.is_fit = result_bool(res, i, "is_fit"),
@@ -35,36 +33,25 @@ decision_of(const PGresult *res, int i)
 }
 
 static void
-on_decide(void *ctx, const PGresult *res, const struct sql_error *e)
+answer_decide(struct question *a, const PGresult *res, const struct err *e)
 {
-	struct question *a = ctx;
-	struct decision_row *list;
-	int n;
+	size_t n;
+	struct decision_row *list = result_rows(res, sizeof *list,
+	    fill_decision, &n);
 
-	if (e) {
-		question_fail(a, e);
-		return;
-	}
-	n = PQntuples(res);
-	list = xcalloc((size_t)n + 1, sizeof *list);
-	for (int i = 0; i < n; i++)
-		list[i] = decision_of(res, i);
-	a->decide(a->ctx, list, (size_t)n, NULL);
+	a->tell.decide(a->ctx, list, n, e);
 	free(list);
-	question_free(a);
 }
 
 void
 db_decide(struct db *db, int64_t command, db_decide_fn *done, void *ctx)
 {
-	struct question *a = question_new(db, ctx, NULL);
+	struct question *a = question_new(db, NULL, answer_decide, ctx);
 	struct params p = { 0 };
 
-	a->decide = done;
-	if (!question_can(a))
-		return;
+	a->tell.decide = done;
 	params_int8(&p, db->node);
 	params_int8(&p, db->epoch);
 	params_int8(&p, command);
-	conn_ask(db->asker, "decide", &p, on_decide, a);
+	question_ask(a, "decide", &p);
 }

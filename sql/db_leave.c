@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions about what is taken away: which sessions are leaving, what became
- * of them, and which working copies are to be measured. Like those in db_ask.c,
- * each is answered once.
- *
- * Must never know: how a working copy is removed.
+ * Questions about what is taken away: which sessions are leaving, and what
+ * became of them. Must never know: how a working copy is removed.
  */
 #include "sql/db_private.h"
 
@@ -33,60 +30,44 @@ why_of(const char *word)
 }
 
 static void
-on_leaving(void *ctx, const PGresult *res, const struct sql_error *e)
+fill_leaving(const PGresult *res, int i, void *to)
 {
-	struct question *a = ctx;
-	struct leaving_session *list;
-	int n;
+	struct leaving_session *l = to;
 
-	if (e) {
-		question_fail(a, e);
-		return;
-	}
-	n = PQntuples(res);
-	list = xcalloc((size_t)n + 1, sizeof *list);
-	for (int i = 0; i < n; i++)
-		list[i] = (struct leaving_session){
-			.why = why_of(result_text(res, i, "why")),
-			.chat = result_text(res, i, "chat"),
-			.copy = question_copy(res, i),
-		};
-	a->leaving(a->ctx, list, (size_t)n);
+	*l = (struct leaving_session){
+		.why = why_of(result_text(res, i, "why")),
+		.chat = result_text(res, i, "chat"),
+		.copy.session = result_text(res, i, "session"),
+	};
+	claimed_turn_add_copy(&l->copy, res, i);
+}
+
+static void
+answer_leaving(struct question *a, const PGresult *res, const struct err *e)
+{
+	size_t n;
+	struct leaving_session *list = result_rows(res, sizeof *list,
+	    fill_leaving, &n);
+
+	(void)e;
+	a->tell.leaving(a->ctx, list, n);
 	free(list);
-	question_free(a);
 }
 
 void
 db_leaving_sessions(struct db *db, const struct leaving_limits *limits,
     int limit, db_leaving_fn *done, void *ctx)
 {
-	struct question *a = question_new(db, ctx, NULL);
+	struct question *a = question_new(db, NULL, answer_leaving, ctx);
 	struct params p = { 0 };
 
-	a->leaving = done;
-	if (!question_can(a))
-		return;
+	a->tell.leaving = done;
 	params_int8(&p, db->node);
 	params_int8(&p, db->epoch);
 	params_int8(&p, limit);
 	params_int8(&p, limits->archive_grace);
 	params_int8(&p, limits->worktree_budget / 1024);
-	conn_ask(db->asker, "leaving_sessions", &p, on_leaving, a);
-}
-
-static void
-on_left(void *ctx, const PGresult *res, const struct sql_error *e)
-{
-	struct question *a = ctx;
-	bool more;
-
-	if (e) {
-		question_fail(a, e);
-		return;
-	}
-	more = a->more && PQntuples(res) > 0 && result_bool(res, 0, "more");
-	a->left(a->ctx, a->session, more);
-	question_free(a);
+	question_ask(a, "leaving_sessions", &p);
 }
 
 static bool
@@ -96,59 +77,45 @@ is_erased(const struct left_session *left)
 	    (left->why == LEAVING_DELETED && left->is_removed);
 }
 
+static void
+answer_left(struct question *a, const PGresult *res, const struct err *e)
+{
+	(void)res, (void)e;
+	a->tell.left(a->ctx, a->session, false);
+}
+
+/* What is left to be erased shows in the answer. */
+static void
+answer_erased(struct question *a, const PGresult *res, const struct err *e)
+{
+	(void)e;
+	a->tell.left(a->ctx, a->session, res && result_bool(res, 0, "more"));
+}
+
 void
 db_session_left(struct db *db, const struct left_session *left,
     db_left_fn *done, void *ctx)
 {
-	struct question *a = question_new(db, ctx, left->session);
+	bool erase = is_erased(left);
+	struct question *a = question_new(db, left->session,
+	    erase ? answer_erased : answer_left, ctx);
 	struct params p = { 0 };
 
-	a->left = done;
-	a->more = is_erased(left);
-	if (!question_can(a))
-		return;
+	a->tell.left = done;
 	params_int8(&p, db->node);
 	params_int8(&p, db->epoch);
 	params_text(&p, left->session);
-	if (is_erased(left)) {
+	if (erase) {
 		params_text(&p, left->chat);
 		params_int8(&p, ERASED_AT_ONCE);
-		conn_ask(db->asker, "erase_session", &p, on_left, a);
+		question_ask(a, "erase_session", &p);
 	} else if (left->why == LEAVING_ENDED) {
 		params_bool(&p, left->is_removed);
-		conn_ask(db->asker, "retire_session", &p, on_left, a);
+		question_ask(a, "retire_session", &p);
 	} else {
 		params_bool(&p, left->is_removed);
 		params_text(&p, left->saved);
 		params_text(&p, left->reason);
-		conn_ask(db->asker, "session_away", &p, on_left, a);
+		question_ask(a, "session_away", &p);
 	}
-}
-
-static void
-on_unmeasured(void *ctx, const PGresult *res, const struct sql_error *e)
-{
-	struct question *a = ctx;
-	struct claimed_turn copy;
-
-	if (e) {
-		question_fail(a, e);
-		return;
-	}
-	copy = question_copy(res, 0);
-	a->unmeasured(a->ctx, copy.session ? &copy : NULL);
-	question_free(a);
-}
-
-void
-db_unmeasured(struct db *db, db_unmeasured_fn *done, void *ctx)
-{
-	struct question *a = question_new(db, ctx, NULL);
-	struct params p = { 0 };
-
-	a->unmeasured = done;
-	if (!question_can(a))
-		return;
-	params_int8(&p, db->node);
-	conn_ask(db->asker, "unmeasured", &p, on_unmeasured, a);
 }

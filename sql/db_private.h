@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of struct db share: db.c (life, callbacks, end), db_start.c
- * (from a connected writer to a registered node), db_ask.c (questions on the
- * other connection), db_claim.c (claims), db_decide.c (decisions). Nobody else
- * includes this.
+ * (from a connected writer to a registered node), db_work.c (what is notified),
+ * db_question.c (questions on the other connection in general), and the
+ * questions themselves: db_ask.c, db_claim.c, db_claim_short.c, db_copies.c,
+ * db_decide.c. Nobody else includes this.
  */
 #ifndef HEARTH_DB_PRIVATE_H
 #define HEARTH_DB_PRIVATE_H
@@ -13,6 +14,7 @@
 #include "sql/conn.h"
 #include "sql/db.h"
 #include "sql/recorder_private.h"
+#include "sql/result.h"
 
 struct db {
 	struct ev_loop *loop;
@@ -64,24 +66,36 @@ void db_asker_ready(struct db *db);
 void start_writer(struct db *db);
 void start_asker(struct db *db);
 
-/* One question, and the one of its callbacks that it has. */
+/* db_work.c: what came on hearth_work. */
+void on_work(void *ctx, const char *channel, const char *payload);
+
+/* Tells whoever asked. res NULL: there is no answer, for the reason e; else e
+ * is NULL. */
+struct question;
+typedef void answer_fn(struct question *a, const PGresult *res,
+    const struct err *e);
+
+/* One question on the asking connection. It is answered once, and gone then. */
 struct question {
 	struct list node;          /* in one of the lists of db */
 	struct db *db;
-	char *session;
-	db_claimed_fn *claimed;
-	db_waiting_fn *waiting;
-	db_commands_fn *commands;
-	db_transcript_fn *transcript;
-	db_rules_fn *rules;
-	db_spares_fn *spares;
-	db_warm_fn *warm;
-	db_leaving_fn *leaving;
-	db_left_fn *left;
-	db_unmeasured_fn *unmeasured;
-	db_copy_fn *copy;
-	db_wishes_fn *wishes;
-	db_decide_fn *decide;
+	char *session;             /* or NULL */
+	answer_fn *answer;
+	union {                    /* whom it tells: it knows which */
+		db_claimed_fn *claimed;
+		db_waiting_fn *waiting;
+		db_commands_fn *commands;
+		db_transcript_fn *transcript;
+		db_rules_fn *rules;
+		db_spares_fn *spares;
+		db_warm_fn *warm;
+		db_leaving_fn *leaving;
+		db_left_fn *left;
+		db_unmeasured_fn *unmeasured;
+		db_copy_fn *copy;
+		db_wishes_fn *wishes;
+		db_decide_fn *decide;
+	} tell;
 	void *ctx;
 	struct ev_timer refuse;    /* there is no connection to ask on */
 	/* claims */
@@ -96,22 +110,34 @@ struct question {
 	char *chat, *agent, *config_hash;
 };
 
-/* db_ask.c: what came on hearth_work; questions in general. */
-void on_work(void *ctx, const char *channel, const char *payload);
-struct question *question_new(struct db *db, void *ctx, const char *session);
-/* False: it cannot be asked now, and is answered so from the loop. */
+/* db_question.c: what all of them have in common. */
+struct question *question_new(struct db *db, const char *session,
+    answer_fn *answer, void *ctx);
+/* Asks it by one statement. */
+void question_ask(struct question *a, const char *statement,
+    const struct params *p);
+/* Or by several. False: it cannot be asked now, and is answered so from the
+ * loop. */
 bool question_can(struct question *a);
-/* Answers it with an error, and frees it. */
+/* Answers it and frees it. */
+void question_answer(struct question *a, const PGresult *res);
 void question_fail(struct question *a, const struct sql_error *e);
-void question_free(struct question *a);
 void questions_free(struct db *db);
-/* What a row says of a session's working copy. */
-struct claimed_turn question_copy(const PGresult *res, int row);
 
-/* db_claim.c: a column that is an array of texts; never NULL, the caller frees
- * it. */
-char **result_array(const PGresult *res, int row, const char *name);
-/* Those that wait for a reserved id will not get one. */
+/* db_claim.c: those that wait for a reserved id will not get one. */
 void questions_refuse_waiting(struct db *db);
+/* Nobody knows whether it was committed: undone after the reconnection. */
+void claim_lose(struct question *a);
+
+/* db_claimed_turn.c: what a row says of a turn, of its session's working copy,
+ * of what a new copy gets, and of its agent. The last two allocate. */
+void claimed_turn_begin(struct claimed_turn *t, const PGresult *res, int row);
+void claimed_turn_add_copy(struct claimed_turn *t, const PGresult *res,
+    int row);
+void claimed_turn_add_setup(struct claimed_turn *t, const PGresult *res,
+    int row);
+void claimed_turn_add_agent(struct claimed_turn *t, const PGresult *res,
+    int row);
+void claimed_turn_free(struct claimed_turn *t);
 
 #endif

@@ -468,6 +468,12 @@ begin
 			message = format('unknown mode %L', submit.mode),
 			hint = 'Use queue, interrupt or reject.';
 	end if;
+	if octet_length(key) > 1000 then
+		raise exception using errcode = '54000',
+			message = format('the idempotency key has %s bytes, at most'
+				' 1000 are taken', octet_length(key)),
+			hint = 'Give a hash of it.';
+	end if;
 	if key is not null then
 		hash := sha256(convert_to(jsonb_build_array(submit.agent, content,
 			submit.model, submit.mode_id)::text, 'UTF8'));
@@ -525,7 +531,7 @@ begin
 	return turn;
 end $$;
 comment on function hearth.submit(uuid, text, text, jsonb, text, text, text, text, text) is
-	'Queues a prompt for an agent in a chat and returns the turn''s id. mode: queue; interrupt (cancels the live turn as replaced and goes before the queued ones); reject (55006 when the chat has an unfinished turn). The same idempotency_key with the same content returns the first turn, with other content 23505. 42704 unknown chat or agent; 55000 closed chat, archived session, disabled agent; 22023 empty prompt, bad blocks or mode; 54000 above 16 MB. model and mode_id are set before the prompt and stay so; the turn fails with error_code unsupported when the agent does not offer them';
+	'Queues a prompt for an agent in a chat and returns the turn''s id. mode: queue; interrupt (cancels the live turn as replaced and goes before the queued ones); reject (55006 when the chat has an unfinished turn). The same idempotency_key with the same content returns the first turn, with other content 23505. 42704 unknown chat or agent; 55000 closed chat, archived session, disabled agent; 22023 empty prompt, bad blocks or mode; 54000 a prompt above 16 MB, a key above 1000 bytes. model and mode_id are set before the prompt and stay so; the turn fails with error_code unsupported when the agent does not offer them';
 
 create or replace function hearth.submit_once(project text, agent text,
 	prompt text, blocks jsonb default null,

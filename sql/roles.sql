@@ -136,3 +136,5 @@ grant update on
 	hearth.participants
 	to hearth_daemon;
 grant usage on all sequences in schema hearth to hearth_daemon;
+-- the key of an index that its rows go into
+grant execute on function hearth.path_key(text) to hearth_daemon;

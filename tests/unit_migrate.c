@@ -137,6 +137,7 @@ END_TEST
 
 /* As migration 2 left it, with a view in the way and a row in the table. */
 static const char version_2[] = "set role hearth_owner; "
+	"drop index hearth.pending_changes_open; "
 	"do $$ declare it text; begin for it in select viewname from pg_views "
 	"where schemaname = 'hearth' loop execute 'drop view hearth.' || it; "
 	"end loop; for it in select oid::regprocedure from pg_proc where "
@@ -178,6 +179,12 @@ static const char version_2[] = "set role hearth_owner; "
 	"drop setup_output, drop setup_ended_at; "
 	"insert into hearth.projects (name, path, setup_command) values "
 	"('old', '/old', '{}'); "
+	"create unique index pending_changes_open on hearth.pending_changes "
+	"(session_id, file_path) where status = 'pending'; "
+	"insert into hearth.sessions (project_id) select id from "
+	"hearth.projects; "
+	"insert into hearth.pending_changes (session_id, file_path, operation) "
+	"select id, 'a.c', 'edit' from hearth.sessions; "
 	"delete from hearth.schema_migrations where version > 2";
 
 START_TEST(older_schema_in_use_is_upgraded)
@@ -191,6 +198,15 @@ START_TEST(older_schema_in_use_is_upgraded)
 	    "queued hearth.turn_status hearth.prompt_blocks");
 	ck_assert_str_eq(pg_value(db, "select count(age) from "
 	    "hearth.active_turns"), "0");
+	/* one pending change per file still, however long its path */
+	ck_assert_str_eq(pg_value(db, "with k as (insert into "
+	    "hearth.pending_changes (session_id, file_path, operation) "
+	    "select id, 'a.c', 'edit' from hearth.sessions on conflict do "
+	    "nothing returning id) select count(*) from k"), "0");
+	pg_exec(db, "insert into hearth.pending_changes (session_id, "
+	    "file_path, operation) select s.id, string_agg(sha512("
+	    "n::text::bytea)::text, '/'), 'edit' from hearth.sessions s, "
+	    "generate_series(1, 31) n group by s.id");
 	must_migrate(db, migrate_known_version());
 }
 END_TEST

@@ -13,6 +13,7 @@ with chat as (
 				'hearth.pending_changes_id_seq') end as change
 	from hearth.chats c
 		left join hearth.pending_changes k on k.session_id = c.session_id
+			and hearth.path_key(k.file_path) = hearth.path_key($6::text)
 			and k.file_path = $6::text and k.status = 'pending'
 			and k.operation = $7::text
 			and k.old_oid is not distinct from $9::text
@@ -37,8 +38,10 @@ with chat as (
 	update hearth.pending_changes p set status = 'superseded',
 		decided_at = c.at
 	from chat c join event e on e.chat_id = c.id
-	where p.session_id = c.session_id and p.file_path = $6::text
-		and p.status = 'pending' and c.known is null
+	where p.session_id = c.session_id
+		and hearth.path_key(p.file_path) = hearth.path_key($6::text)
+		and p.file_path = $6::text and p.status = 'pending'
+		and c.known is null
 	returning p.id
 )
 insert into hearth.pending_changes (id, tenant, session_id, chat_id, turn_id,

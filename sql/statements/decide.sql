@@ -38,7 +38,9 @@ from command c
 	left join noted n on n.id = p.id
 	-- what comes back by a revert joins what waits there
 	left join hearth.pending_changes q on c.decision = 'revert'
-		and q.session_id = p.session_id and q.file_path = p.file_path
+		and q.session_id = p.session_id
+		and hearth.path_key(q.file_path) = hearth.path_key(p.file_path)
+		and q.file_path = p.file_path
 		and q.status = 'pending'
 	left join hearth.chats x on x.id = p.chat_id
 	left join hearth.chats h on h.id = coalesce(x.id, c.chat_id)

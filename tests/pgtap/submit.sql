@@ -62,6 +62,8 @@ select pg_temp.fails(pg_temp.submit($$ prompt => null, blocks =>
 	jsonb_build_array(jsonb_build_object('type', 'text', 'text',
 		repeat('x', 16 * 1024 * 1024))) $$), '54000',
 	'Put it into a file%', 'blocks above 16 MB');
+select pg_temp.fails(pg_temp.submit($$ prompt => 'x', idempotency_key =>
+	repeat('k', 1001) $$), '54000', 'Give a hash%', 'a key above 1000 bytes');
 select pg_temp.fails(pg_temp.submit($$ prompt => 'x' $$, 99), '42704',
 	'%open_chat()%', 'an unknown chat');
 select pg_temp.fails($$ select hearth.submit(null, 'qwen', 'x') $$, '42704',

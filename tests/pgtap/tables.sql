@@ -84,6 +84,20 @@ select lives_ok(pg_temp.change('pending'), 'a pending change');
 select throws_ok(pg_temp.change('pending'), '23505', null,
 	'a second pending change of the file is refused');
 select lives_ok(pg_temp.change('superseded'), 'a superseded one is not');
+-- Longer than any index takes, and not to be compressed.
+create temp view long_path as
+select string_agg(sha512(n::text::bytea)::text, '/') as path
+	from generate_series(1, 31) n;
+create function pg_temp.change_of(path text) returns text language sql
+return format($$insert into hearth.pending_changes (session_id, file_path,
+	operation) values (%L, %L, 'edit')$$, pg_temp.id(1), path);
+select lives_ok(pg_temp.change_of(p || l.path), 'a long path')
+	from long_path l, unnest('{a,b}'::text[]) p;
+select throws_ok(pg_temp.change_of('a' || l.path), '23505', null,
+	'a second pending change of it is refused') from long_path l;
+select lives_ok(pg_temp.change_of(p), p || ' is a file of its own')
+	from unnest(array['A', '\x41', '\101', '\\101', '\', 'ä', '\xc3a4', '/'])
+		p;
 select lives_ok(format($$insert into hearth.tool_calls (chat_id, turn_id,
 	tool_call_id) values (%L, null, 'c1')$$, pg_temp.id(11)),
 	'a tool call outside of turns');
