@@ -168,8 +168,8 @@ print_offers(PGconn *conn, const char *chat, const char *agent)
 	    "modelId");
 	print_names("options", list_in(offers, "configOptions", "options"),
 	    "id");
-	print_names("commands", list_in(offers, "commands",
-	    "availableCommands"), "name");
+	print_names("commands", json_object_get(offers, "availableCommands"),
+	    "name");
 	print_names("authentication", list_in(offers, "authMethods", "list"),
 	    "id");
 	json_decref(offers);
