@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `hearth agents test NAME`: one turn of the agent in an empty folder, and
- * what was learnt of it: how long each step took and what the agent offers.
+ * `hearth agents test NAME`: a one-shot turn of the agent in an empty folder,
+ * and what was learnt of it: how long each step took and what the agent offers.
  * The scratch folder must be on hearthd's machine, so this command runs there.
  * One project row, agents-test, is used again by every test.
  */
 #include <ftw.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +27,9 @@ struct test {
 	char *session, *chat, *turn;
 };
 
-/* The project at the scratch folder; the id of a session, or NULL. */
+/* The project at the scratch folder, and the turn in it; or NULL. */
 static char *
-open_scratch_session(PGconn *conn, const char *scratch)
+submit_once(PGconn *conn, const char *agent, const char *scratch)
 {
 	PGresult *res = db_query(conn, "insert into hearth.projects "
 	    "(name, path) values ('" PROJECT "', $1) on conflict "
@@ -38,8 +39,9 @@ open_scratch_session(PGconn *conn, const char *scratch)
 	if (res == NULL)
 		return NULL;
 	PQclear(res);
-	return db_value(conn, "select hearth.open_session('" PROJECT "', $1)",
-	    PARAMS("hearth agents test"));
+	return db_value(conn, "select hearth.submit_once('" PROJECT "', $1, "
+	    "'" PROMPT "', created_by => 'hearth agents test')",
+	    PARAMS(agent));
 }
 
 static void
@@ -168,15 +170,15 @@ print_offers(PGconn *conn, const char *chat, const char *agent)
 	    "modelId");
 	print_names("options", list_in(offers, "configOptions", "options"),
 	    "id");
-	print_names("commands", list_in(offers, "commands",
-	    "availableCommands"), "name");
+	print_names("commands", json_object_get(offers, "availableCommands"),
+	    "name");
 	print_names("authentication", list_in(offers, "authMethods", "list"),
 	    "id");
 	json_decref(offers);
 	free(text);
 }
 
-/* In one transaction: an agent that is refused leaves no session behind. */
+/* In one transaction: an agent that is refused leaves nothing behind. */
 static int
 begin_test(PGconn *conn, const char *agent, const char *scratch,
     struct test *t)
@@ -184,16 +186,16 @@ begin_test(PGconn *conn, const char *agent, const char *scratch,
 	PGresult *res = db_query(conn, "begin", NO_PARAMS);
 
 	if (res != NULL)
-		t->session = open_scratch_session(conn, scratch);
+		t->turn = submit_once(conn, agent, scratch);
 	PQclear(res);
-	if (t->session != NULL)
-		t->chat = db_value(conn, "select hearth.open_chat($1)",
-		    PARAMS(t->session));
-	if (t->chat != NULL)
-		t->turn = db_value(conn, "select hearth.submit($1, $2, "
-		    "'" PROMPT "', created_by => 'hearth agents test')",
-		    PARAMS(t->chat, agent));
-	res = t->turn != NULL ? db_query(conn, "commit", NO_PARAMS) : NULL;
+	if (t->turn != NULL) {
+		t->chat = db_value(conn, "select chat_id from hearth.turns "
+		    "where id = $1", PARAMS(t->turn));
+		t->session = db_value(conn, "select session_id "
+		    "from hearth.turns where id = $1", PARAMS(t->turn));
+	}
+	res = t->chat != NULL && t->session != NULL ?
+	    db_query(conn, "commit", NO_PARAMS) : NULL;
 	PQclear(res);
 	return res != NULL ? 0 : -1;
 }
@@ -224,26 +226,20 @@ refuse_without_node(PGconn *conn)
 	return status;
 }
 
-/* Ends the child and gives hearthd a moment to leave the folder. */
+/* Gives hearthd a moment to end the child and to leave the folder, as it does
+ * after each one-shot turn. */
 static void
-close_session(PGconn *conn, const char *session)
+await_end(PGconn *conn, const char *session)
 {
-	char *command = db_value(conn, "select hearth.archive_session($1)",
-	    PARAMS(session));
-	char *open = NULL;
+	for (int i = 0; i < 50; i++) {
+		char *open = db_value(conn, "select archived_at is null "
+		    "from hearth.sessions where id = $1", PARAMS(session));
+		bool is_open = open != NULL && *open == 't';
 
-	for (int i = 0; command != NULL && i < 50; i++) {
-		open = db_value(conn, "select status in ('pending', "
-		    "'running') from hearth.commands where id = $1",
-		    PARAMS(command));
-		if (open == NULL || *open != 't' ||
-		    !follow_wait(conn, false, 100))
-			break;
 		free(open);
-		open = NULL;
+		if (!is_open || !follow_wait(conn, false, 100))
+			break;
 	}
-	free(open);
-	free(command);
 }
 
 static int
@@ -277,7 +273,7 @@ agents_test(PGconn *conn, const char *name)
 	status = CLI_FAILED;
 	if (begin_test(conn, name, scratch, &t) == 0) {
 		status = run_test(conn, name, &t);
-		close_session(conn, t.session);
+		await_end(conn, t.session);
 	}
 	free(t.session);
 	free(t.chat);

@@ -3,7 +3,8 @@
  * The words of a launcher. The sandbox: everything is read-only but the
  * working copy, what the agent keeps of itself in $HOME, and a /tmp of its own;
  * state_dir (with the socket of the embedded database and other sessions'
- * copies) is hidden; processes outside are not seen. The network is not cut:
+ * copies) is hidden; processes outside are not seen. Root keeps no capability,
+ * with which it could mount everything writable again. The network is not cut:
  * agents talk to their models.
  *
  * Nothing is put into a session of its own (--new-session): there is no
@@ -147,7 +148,8 @@ make_sandbox(const struct launcher_choice *l, const char *program)
 		add_writable(list, json_string_value(path));
 	add_words(list, (const char *const[]){
 	    "--bind", "{worktree}", "{worktree}", "--chdir", "{worktree}",
-	    "--unshare-pid", "--die-with-parent", "--", NULL });
+	    "--unshare-pid", "--die-with-parent", "--cap-drop", "ALL", "--",
+	    NULL });
 	return list;
 }
 

@@ -376,7 +376,7 @@ forget_old(void *value, void *ctx)
 	struct crashes *c = value;
 	struct pool *p = ctx;
 
-	if (clock_ms() - c->history.last <= p->cfg.restart.window)
+	if (clock_ms() - c->history.quiet <= p->cfg.restart.window)
 		return;
 	map_remove(&p->crashes, c->key);
 	free_crashes(c);

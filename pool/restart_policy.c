@@ -13,14 +13,14 @@ restart_policy_crash(const struct restart_policy *p, struct crash_history *h,
 {
 	int64_t wait = BACKOFF_FIRST;
 
-	if (h->count > 0 && now - h->last > p->window)
+	if (h->count > 0 && now - h->quiet > p->window)
 		h->count = 0;
 	/* below the limit, the window slides */
 	if (h->count > 0 && h->count < p->limit && now - h->first > p->window)
 		h->count = 0;
 	if (h->count == 0)
 		h->first = now;
-	h->last = now;
+	h->quiet = now;
 	h->count++;
 	if (h->count < p->limit)
 		return 0;
@@ -28,7 +28,9 @@ restart_policy_crash(const struct restart_policy *p, struct crash_history *h,
 		wait *= 2;
 	if (wait > BACKOFF_MOST)
 		wait = BACKOFF_MOST;
-	return wait + (int64_t)(random * (double)wait / 4);
+	wait += (int64_t)(random * (double)wait / 4);
+	h->quiet = now + wait;
+	return wait;
 }
 
 void

@@ -7,7 +7,8 @@
  * the agent, not with a turn: from then on each further crash makes the
  * agent session wait, 1 s at first and twice as long each time up to 5 min,
  * plus up to a quarter of that at random so that many chats do not come back
- * in step. One turn that ends well, or a window without a crash, resets it.
+ * in step. One turn that ends well, or a window without a crash, resets it; a
+ * window begins when the wait is over.
  */
 #ifndef HEARTH_RESTART_POLICY_H
 #define HEARTH_RESTART_POLICY_H
@@ -21,7 +22,8 @@ struct restart_policy {
 
 struct crash_history {
 	int64_t first;   /* when the run of crashes began */
-	int64_t last;    /* when the newest happened */
+	int64_t quiet;   /* since when none happened that could have: since the
+	                  * newest, or since the wait after it ended */
 	int count;       /* crashes in this run */
 };
 

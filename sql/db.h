@@ -117,7 +117,8 @@ struct claimed_turn {
 	const char *known_session; /* what the agent called the conversation when
 	                            * it had a child last, or NULL */
 	bool may_replace;          /* it failed to reopen that the last time */
-	const char *wanted;        /* settings, see agent_sessions; or NULL */
+	const char *wanted;        /* settings, see agent_sessions, and in the
+	                            * member offers what there was to choose */
 	int64_t launcher_words;    /* how many of command are the launcher's */
 	const char *tenant;        /* the session's */
 	bool ends_child;           /* the agent's child ends with its turn */

@@ -460,9 +460,11 @@ START_TEST(an_agent_is_tested)
 	ck_assert_int_eq(client(xstrdup("h agents test demo")), 0);
 	check_has(file_text("%s/out", folder), "initialize");
 	check_has(file_text("%s/out", folder), " ms\n");
+	check_has(file_text("%s/out", folder), "\ncommands       ");
 	check_has(file_text("%s/out", folder), "\nok\n");
-	/* nothing of it goes on */
+	/* nothing of it goes on, nor stays */
 	wait_value("0", LIMIT, "select count(*) from hearth.pool");
+	check_value("removed", "select status from hearth.worktrees");
 	add_agent("mute", "--exit-at-init", "3", "--stderr",
 	    "unknown option --acp", NULL);
 	ck_assert_int_eq(client(xstrdup("h agents test mute")), 1);

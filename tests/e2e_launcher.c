@@ -17,7 +17,7 @@
 #include "cli/launcher.h"
 
 #define PROBE "bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp " \
-	"--unshare-pid --die-with-parent -- true 2>&1"
+	"--unshare-pid --die-with-parent --cap-drop ALL -- true 2>&1"
 
 /* Agent "boxed"; the build may lie in /tmp, which the sandbox hides. */
 static void
@@ -67,6 +67,26 @@ START_TEST(sandboxed_agent_writes_to_its_working_copy_alone)
 }
 END_TEST
 
+/* As root it would be a command away. */
+START_TEST(sandboxed_agent_cannot_leave_its_sandbox)
+{
+	const char *text;
+	int64_t turn;
+
+	start(NULL);
+	add_boxed();
+	turn = complete(chat, "boxed", "run grep -q '^CapEff:.*\t0*$' "
+	    "/proc/self/status;run mount -o remount,rw /;"
+	    "run touch /etc/hearth-was-here;run kill -0 %d",
+	    (int)daemon_pid());
+	text = text_of(turn);
+	check_true(strncmp(text, "[run 0][run ", 12) == 0);
+	check_true(strncmp(text, "[run 0][run 0]", 14) != 0);
+	check_has(text, "][run 1][run 1]");
+	check_true(!file_exists("/etc/hearth-was-here"));
+}
+END_TEST
+
 START_TEST(sandboxed_tree_goes_with_a_killed_daemon)
 {
 	int64_t until;
@@ -107,6 +127,7 @@ static void
 add(TCase *tc)
 {
 	tcase_add_test(tc, sandboxed_agent_writes_to_its_working_copy_alone);
+	tcase_add_test(tc, sandboxed_agent_cannot_leave_its_sandbox);
 	tcase_add_test(tc, sandboxed_tree_goes_with_a_killed_daemon);
 	tcase_add_test(tc, sandboxed_tree_goes_when_its_agent_is_closed);
 }

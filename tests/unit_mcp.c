@@ -31,6 +31,16 @@ static const struct {
 	  "{\"sse\":{},\"http\":false}",
 	  "[{\"name\":\"s\",\"type\":\"sse\",\"url\":\"u\",\"headers\":[]}]",
 	  "h " },
+	/* as many write it */
+	{ "[{\"name\":\"a\",\"command\":\"/a\",\"args\":[],"
+	  "\"env\":{\"K\":\"v\",\"L\":\"\"}},{\"name\":\"h\","
+	  "\"type\":\"http\",\"url\":\"u\",\"headers\":{\"X\":\"y\"}}]",
+	  "{\"http\":true}",
+	  "[{\"name\":\"a\",\"command\":\"/a\",\"args\":[],"
+	  "\"env\":[{\"name\":\"K\",\"value\":\"v\"},"
+	  "{\"name\":\"L\",\"value\":\"\"}]},{\"name\":\"h\","
+	  "\"type\":\"http\",\"url\":\"u\",\"headers\":["
+	  "{\"name\":\"X\",\"value\":\"y\"}]}]", "" },
 	{ "[{\"name\":\"h\",\"type\":\"http\"},7,{\"type\":\"carrier\"}]",
 	  "null", "[]", "h without a name without a name " },
 };

@@ -14,7 +14,8 @@ static const char *const env[] = { "API_KEY=sk-abcdef0123", "MODEL=tiny",
 static const char mcp[] = "[{\"name\":\"m\",\"env\":[{\"name\":\"PASSWORD\","
 	"\"value\":\"correct horse\"}]},7,{\"headers\":[{\"name\":"
 	"\"Authorization\",\"value\":\"Bearer 0011223344\"},{\"name\":\"X\"},"
-	"{\"value\":\"longenough\"},null]}]";
+	"{\"value\":\"longenough\"},null]},{\"env\":{\"PIN\":\"12345678\","
+	"\"N\":7}}]";
 
 static const struct {
 	const char *text, *shown;
@@ -32,6 +33,8 @@ static const struct {
 	{ "{\"authorization\":\"Bearer 0011223344\"}",
 	    "{\"authorization\":\"[Authorization]\"}" },
 	{ "token 0011223344", "token [Authorization]" },
+	/* of an environment that is written as an object */
+	{ "pin 12345678", "pin [PIN]" },
 };
 
 START_TEST(secrets_are_shown_by_their_names)

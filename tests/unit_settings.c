@@ -131,6 +131,38 @@ START_TEST(the_answers_list_replaces_the_one_before)
 }
 END_TEST
 
+/* What was chosen there is asked for again. */
+START_TEST(a_reopened_session_that_says_nothing_offers_what_it_did)
+{
+	static const char *const all[] = { CONFIG, LEGACY, "{}", "null", ODD };
+	json_t *before, *mode = parse("\"code\""), *other = parse(TWO_MODELS);
+	struct setting want = { SETTING_MODE, NULL, mode };
+	struct settings s = { 0 };
+	struct err e;
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		before = parse(all[i]);
+		settings_recall(&s, before);
+		ck_assert_int_eq(settings_plan(&s, &want, &e).way, i == 0 ?
+		    SETTING_BY_CONFIG : i == 1 ? SETTING_BY_MODE :
+		    SETTING_UNSUPPORTED);
+		settings_free(&s);
+		json_decref(before);
+	}
+	/* what it says goes before */
+	before = parse(LEGACY);
+	settings_of_session(&s, other);
+	settings_recall(&s, before);
+	settings_recall(&s, NULL);
+	ck_assert_int_eq(settings_plan(&s, &want, &e).way,
+	    SETTING_UNSUPPORTED);
+	settings_free(&s);
+	json_decref(before);
+	json_decref(other);
+	json_decref(mode);
+}
+END_TEST
+
 static const struct {
 	const char *update;
 	bool is_taken;
@@ -173,6 +205,8 @@ main(void)
 
 	tcase_add_loop_test(t, a_setting_finds_its_way, 0,
 	    (int)(sizeof plans / sizeof plans[0]));
+	tcase_add_test(t,
+	    a_reopened_session_that_says_nothing_offers_what_it_did);
 	tcase_add_test(t, the_answers_list_replaces_the_one_before);
 	tcase_add_loop_test(t, updates_are_followed, 0,
 	    (int)(sizeof updates / sizeof updates[0]));

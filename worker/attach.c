@@ -284,6 +284,8 @@ become_ready(struct worker *w)
 	w->is_reopening = false;
 	w->is_unproven = w->opening != REQUEST_NEW_SESSION;
 	settings_of_session(&w->settings, session);
+	if (w->is_unproven)
+		settings_recall(&w->settings, w->known_offers);
 	worker_set_state(w, is_wanted ? WORKER_CONFIGURING : WORKER_IDLE);
 	tell_ready(w, session);
 	json_decref(session);

@@ -78,6 +78,8 @@ configure_want(struct worker *w, const char *wanted)
 		add_wish(w, SETTING_OPTION, id, json_incref(value));
 	add_wish(w, SETTING_MODE, NULL,
 	    json_incref(json_object_get(o, "mode")));
+	json_decref(w->known_offers);
+	w->known_offers = json_incref(json_object_get(o, "offers"));
 	json_decref(o);
 }
 
@@ -287,6 +289,7 @@ configure_free(struct worker *w)
 	while ((wish = first_wish(w)) != NULL)
 		drop_wish(wish);
 	settings_free(&w->settings);
+	json_decref(w->known_offers);
 	free(w->config_id);
 	free(w->refusal);
 }

@@ -24,6 +24,24 @@ need_array(json_t *server, const char *member)
 		json_object_set_new(server, member, json_array());
 }
 
+/* What the protocol has as a list of names and values, people write as an
+ * object, too. */
+static void
+need_pairs(json_t *server, const char *member)
+{
+	json_t *pairs = json_object_get(server, member), *value;
+	json_t *list = json_array();
+	const char *name;
+
+	json_object_foreach(pairs, name, value)
+		json_array_append_new(list, json_pack("{s:s,s:O}", "name",
+		    name, "value", value));
+	if (json_is_array(pairs))
+		json_decref(list);
+	else
+		json_object_set_new(server, member, list);
+}
+
 /* Why the agent can't have it, or NULL. */
 static const char *
 adapt(json_t *server, const json_t *capabilities)
@@ -36,12 +54,12 @@ adapt(json_t *server, const json_t *capabilities)
 		/* protocol version 1 has no word for it */
 		json_object_del(server, "type");
 		need_array(server, "args");
-		need_array(server, "env");
+		need_pairs(server, "env");
 		return NULL;
 	}
 	if (strcmp(type, "http") != 0 && strcmp(type, "sse") != 0)
 		return "its type is none of stdio, http, sse";
-	need_array(server, "headers");
+	need_pairs(server, "headers");
 	return has(capabilities, type) ? NULL :
 	    "the agent does not take servers of its type";
 }

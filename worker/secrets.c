@@ -47,25 +47,33 @@ add(struct secrets *s, const char *name, size_t name_len, const char *value)
 	s->n++;
 }
 
+static void
+add_pair(struct secrets *s, const char *name, const json_t *of)
+{
+	const char *value = json_string_value(of), *token;
+
+	if (name == NULL || value == NULL)
+		return;
+	add(s, name, strlen(name), value);
+	/* "Bearer …": the scheme is none */
+	token = strchr(value, ' ');
+	if (token != NULL)
+		add(s, name, strlen(name), token + 1);
+}
+
 /* [{"name": …, "value": …}], or an object. */
 static void
 add_pairs(struct secrets *s, const json_t *pairs)
 {
-	const char *name, *value, *token;
+	const char *name;
 	json_t *pair;
 	size_t i;
 
-	json_array_foreach((json_t *)(uintptr_t)pairs, i, pair) {
-		name = json_string_value(json_object_get(pair, "name"));
-		value = json_string_value(json_object_get(pair, "value"));
-		if (name == NULL || value == NULL)
-			continue;
-		add(s, name, strlen(name), value);
-		/* "Bearer …": the scheme is none */
-		token = strchr(value, ' ');
-		if (token != NULL)
-			add(s, name, strlen(name), token + 1);
-	}
+	json_array_foreach((json_t *)(uintptr_t)pairs, i, pair)
+		add_pair(s, json_string_value(json_object_get(pair, "name")),
+		    json_object_get(pair, "value"));
+	json_object_foreach((json_t *)(uintptr_t)pairs, name, pair)
+		add_pair(s, name, pair);
 }
 
 struct secrets *

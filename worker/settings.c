@@ -48,6 +48,21 @@ settings_of_session(struct settings *s, const json_t *result)
 	take(&s->models, result, "models");
 }
 
+void
+settings_recall(struct settings *s, const json_t *offers)
+{
+	json_t *option;
+	size_t i;
+
+	if (s->config != NULL || s->modes != NULL || s->models != NULL)
+		return;
+	settings_of_session(s, offers);
+	json_array_foreach(s->config, i, option)
+		json_object_del(option, "currentValue");
+	json_object_del(s->modes, "currentModeId");
+	json_object_del(s->models, "currentModelId");
+}
+
 static bool
 is_text(const json_t *v, const char *text)
 {

@@ -22,6 +22,12 @@ struct settings {
 void settings_free(struct settings *s);
 /* What the answer to session/new, load or resume says; replaces all. */
 void settings_of_session(struct settings *s, const json_t *result);
+/*
+ * A session that was reopened, and said nothing of it, offers what an earlier
+ * child had in it (an object with the same members, or NULL); what is chosen
+ * is not known.
+ */
+void settings_recall(struct settings *s, const json_t *offers);
 /* A session/update; true when it was about settings. */
 bool settings_on_update(struct settings *s, const json_t *update);
 

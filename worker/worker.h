@@ -63,7 +63,8 @@ struct worker_spec {
 	int64_t silence_timeout;   /* 0: none */
 	const char *wanted;        /* JSON object of settings (model, mode,
 	                            * options by id) to make so once there is a
-	                            * session, as far as the agent takes them;
+	                            * session, as far as the agent takes them,
+	                            * and (offers) of what known_session offered;
 	                            * or NULL */
 	const struct permission_rules *rules; /* before permission_mode;
 	                            * borrowed, may change; NULL: none */

@@ -190,6 +190,7 @@ struct worker {
 
 	/* settings */
 	struct settings settings;
+	json_t *known_offers;    /* of known_session, in an earlier child */
 	struct list wishes;      /* struct wish; the first is being asked for */
 	struct setting_step step;
 	char *config_id;         /* step's */
@@ -308,7 +309,7 @@ void attach_on_quiet(struct worker *w);
 void attach_free(struct worker *w);
 
 /* configure.c */
-/* Settings to make so after READY: JSON, or NULL. */
+/* The spec's wanted: settings to make so after READY. */
 void configure_want(struct worker *w, const char *wanted);
 bool configure_is_wanted(const struct worker *w);
 /* It is READY and being made what was wanted of an earlier child. */

@@ -17,7 +17,10 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	md5(concat(a.command, a.env, a.mcp_servers, a.launcher,
 		a.client_capabilities, a.permission_mode)) as config_hash,
 	case when x.crash_count > 0 and x.last_error_code = 'session_lost'
-		then '' else x.agent_session_id end as known_session, x.wanted,
+		then '' else x.agent_session_id end as known_session,
+	-- a session that is reopened need not say again what it offers
+	coalesce(x.wanted, '{}') || jsonb_build_object('offers', x.offers
+		- '{availableCommands,agentCapabilities}'::text[]) as wanted,
 	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
 		as may_replace,
 	cardinality(a.launcher)::bigint as launcher_words,

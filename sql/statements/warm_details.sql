@@ -17,7 +17,10 @@ select c.session_id as session, c.id as chat, a.name as agent,
 	md5(concat(a.command, a.env, a.mcp_servers, a.launcher,
 		a.client_capabilities, a.permission_mode)) as config_hash,
 	case when x.crash_count > 0 and x.last_error_code = 'session_lost'
-		then '' else x.agent_session_id end as known_session, x.wanted, s.tenant,
+		then '' else x.agent_session_id end as known_session,
+	coalesce(x.wanted, '{}') || jsonb_build_object('offers', x.offers
+		- '{availableCommands,agentCapabilities}'::text[]) as wanted,
+	s.tenant,
 	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
 		as may_replace,
 	cardinality(a.launcher)::bigint as launcher_words,

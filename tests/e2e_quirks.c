@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What agents do that is allowed but rare, or not allowed but done: each as a
+ * user meets it. The wire as such is e2e_protocol.c, where a table says which
+ * behaviour is covered by which test.
+ */
+#include "tests/e2e.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+static void
+close_child(const char *agent)
+{
+	sql("select hearth.close_agent('%s', '%s')", chat, agent);
+	wait_value("closed", LIMIT, "select status "
+	    "from hearth.agent_sessions where pid is null and agent = '%s'",
+	    agent);
+}
+
+static void
+wait_command(long long id)
+{
+	wait_value("done/", LIMIT, "select concat_ws('/', status, "
+	    "coalesce(error, '')) from hearth.commands where id = %lld", id);
+}
+
+/* ---- null where an empty object would be nicer */
+
+/* The answer to session/load or session/resume says nothing of modes and
+ * models then, and the agent may have begun with its defaults. */
+START_TEST(null_is_an_answer_wherever_it_may_be)
+{
+	static const char *const how[] = { "--resume", "--load" };
+	int64_t turn;
+
+	start("cancel_timeout=600ms", NULL);
+	add_agent("terse", "--null-results", "--close", how[_i], NULL);
+	turn = number("select hearth.submit('%s', 'terse', 'echo-mode;"
+	    "echo-config;result null', model => 'large', mode_id => 'ask')",
+	    chat);
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "[mode ask][config large]");
+	close_child("terse");
+	turn = complete(chat, "terse", "echo-mode;echo-config");
+	ck_assert_str_eq(text_of(turn), "[mode ask][config large]");
+	check_value(how[_i] + 2, "select resumed_by "
+	    "from hearth.agent_sessions");
+	/* what it offered before can still be chosen, and nothing else */
+	wait_command(number("select hearth.set_mode('%s', 'terse', 'code')",
+	    chat));
+	turn = complete(chat, "terse", "echo-mode;echo-config");
+	ck_assert_str_eq(text_of(turn), "[mode code][config large]");
+	check_value("code/large", "select mode_id || '/' || model "
+	    "from hearth.agent_sessions");
+	turn = number("select hearth.submit('%s', 'terse', 'say x', "
+	    "model => 'huge')", chat);
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "unsupported");
+	check_has(turn_of(turn, "error"), "it has: small, large");
+	/* session/close, at the end of the ladder */
+	turn = submit(chat, "terse", "on-cancel never;say x;hang");
+	wait_text(turn, "x");
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	wait_turn(turn, "cancelled", LIMIT);
+	complete(chat, "terse", "say again");
+}
+END_TEST
+
+/* ---- ids */
+
+START_TEST(a_question_is_answered_by_its_id_whatever_that_is)
+{
+	static const char *const forms[] = { "string", "huge", "zero", "int" };
+	int64_t turn;
+
+	start(NULL);
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		turn = submit(chat, "fake", "request-id %s;permission;say on",
+		    forms[i]);
+		wait_value("1", LIMIT, "select count(*) "
+		    "from hearth.pending_permissions");
+		sql("select hearth.answer_permission(id, 'allow-once') "
+		    "from hearth.permission_requests "
+		    "where status = 'pending'");
+		wait_turn(turn, "completed", LIMIT);
+		ck_assert_str_eq(text_of(turn), "[permission allow-once]on");
+	}
+}
+END_TEST
+
+/* ---- ends */
+
+START_TEST(an_answer_without_a_line_end_counts_when_the_agent_ends)
+{
+	int64_t turn;
+
+	start(NULL);
+	turn = submit(chat, "fake", "say x;nolf;stop;exit 4");
+	wait_turn(turn, "completed", LIMIT);
+	ck_assert_str_eq(text_of(turn), "x");
+	ck_assert_str_eq(turn_of(turn, "stop_reason"), "end_turn");
+	wait_value("crashed/4", LIMIT, "select a.status || '/' || "
+	    "x.exit_code from hearth.agent_sessions a, hearth.executions x");
+	complete(chat, "fake", "say again");
+}
+END_TEST
+
+/* ---- what nobody waits for is answered all the same */
+
+START_TEST(a_batch_is_refused_once_and_nothing_of_it_is_done)
+{
+	const char *wire;
+	int64_t turn;
+
+	prepare();
+	wire = keep(xasprintf("%s/wire", folder));
+	shell("touch '%s'; chmod 0666 '%s'", wire, wire);
+	add_agent("packs", "--wire-log", wire, NULL);
+	start(NULL);
+	turn = complete(chat, "packs", "batch;say x;unknown-request");
+	ck_assert_str_eq(text_of(turn), "x[unknown-request -32601]");
+	shell("test $(grep -c '\"id\":null,\"error\":{\"code\":-32600' '%s') "
+	    "= 1", wire);
+	shell("! grep -q '\"id\":77' '%s'", wire);
+}
+END_TEST
+
+/* ---- work without a session */
+
+/* It goes to a child of its own, be there a warm one in the same project, and
+ * takes a spare where there is one. */
+START_TEST(a_one_shot_disturbs_no_chat_and_takes_a_spare)
+{
+	const char *name;
+	int64_t once;
+	pid_t warm, spare;
+
+	prepare();
+	sql("update hearth.agents set spares = 1 where name = 'fake'");
+	start(NULL);
+	complete(chat, "fake", "say warm");
+	warm = agent_pid(chat, "fake");
+	wait_value("1", LIMIT, "select count(*) from hearth.executions "
+	    "where chat_id is null and ended_at is null "
+	    "and initialize_ms is not null");
+	spare = (pid_t)number("select pid from hearth.pool "
+	    "where status = 'spare'");
+	name = keep(xstrdup(value("select name from hearth.projects")));
+	once = number("select hearth.submit_once('%s', 'fake', "
+	    "'echo-pid;echo-turn')", name);
+	wait_turn(once, "completed", LIMIT);
+	check_true(pid_in(text_of(once), "pid") == spare);
+	check_has(text_of(once), "[turn 1]");
+	wait_gone(spare, LIMIT);
+	check_true(agent_pid(chat, "fake") == warm);
+	ck_assert_str_eq(text_of(complete(chat, "fake", "echo-turn")),
+	    "[turn 2]");
+}
+END_TEST
+
+static void
+add_tests(TCase *tc)
+{
+	tcase_add_loop_test(tc, null_is_an_answer_wherever_it_may_be, 0, 2);
+	tcase_add_test(tc, a_question_is_answered_by_its_id_whatever_that_is);
+	tcase_add_test(tc,
+	    an_answer_without_a_line_end_counts_when_the_agent_ends);
+	tcase_add_test(tc,
+	    a_batch_is_refused_once_and_nothing_of_it_is_done);
+	tcase_add_test(tc, a_one_shot_disturbs_no_chat_and_takes_a_spare);
+}
+
+int
+main(void)
+{
+	return e2e_main("quirks", add_tests);
+}
