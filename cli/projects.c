@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `hearth projects`: the registry of folders that agents work on. Editing it is
- * `hearth projects`: the registry of folders that agents work on. Editing it is
- * hearth_admin).
+ * `hearth projects`: the registry of folders that agents work on. To edit it is
+ * to run code as hearthd's user (a setup command), which the server checks
+ * (role hearth_admin).
  */
 #include <jansson.h>
 #include <stdbool.h>
