@@ -189,7 +189,10 @@ int
 options_set_arg(struct options *o, const char *arg, struct err *e)
 {
 	char *text = xstrdup(arg);
-	int result = set_pair(o, trim(text), "-o", e);
+	int result = !*arg || strchr(arg, '=') ?
+	    set_pair(o, trim(text), "-o", e) :
+	    fail(e, "-o %s: it has no value: give -o %s=VALUE (hearthd --help "
+	    "lists the options)", arg, arg);
 
 	free(text);
 	return result;

@@ -17,26 +17,48 @@
 #include "cli/db.h"
 #include "cli/diff.h"
 #include "cli/follow.h"
+#include "cli/ids.h"
 #include "cli/show.h"
 
 struct changes_arguments {
 	const char *verb;
 	char **ids;           /* ends with NULL */
-	const char *chat;     /* --all: of its session */
+	const char *whole;    /* --all: a chat or a session, whose changes all
+	                       * are meant */
 	const char *hunks;
+	bool is_applied;      /* list: what was accepted */
 };
 
+/* Whose: who else it may have been. */
+#define BY "coalesce(c.agent, 'a person') || coalesce((select " \
+	"string_agg(distinct ' or ' || t.agent, '') from hearth.turns t " \
+	"where t.id = any(c.other_turns) and t.agent <> c.agent), '')"
+
 static int
-list_changes(PGconn *conn, const char *chat)
+list_changes(PGconn *conn, const struct changes_arguments *a)
 {
-	return show_query(conn, NULL, "no changes wait",
-	    "select c.id, c.operation, c.file_path, "
-	    "coalesce(c.agent, 'a person') as agent, c.turn_id as turn, "
-	    "hearth.brief(now() - c.created_at) as age, c.session_id "
-	    "from hearth.pending_changes c where c.status = 'pending' "
-	    "and ($1::uuid is null or c.session_id = (select session_id "
-	    "from hearth.chats where id = $1)) order by c.session_id, "
-	    "c.file_path", PARAMS(chat));
+	const char *given = a->ids[0];
+	char *session = given != NULL ? ids_session_or_chat(conn, given) :
+	    NULL;
+	int status = CLI_FAILED;
+
+	if (given == NULL || session != NULL)
+		status = show_query(conn, NULL, a->is_applied ?
+		    "no changes are accepted" : "no changes wait",
+		    "select c.id, c.operation as change, " BY " as by, "
+		    "c.turn_id as turn, "
+		    "hearth.brief(now() - c.created_at) as age, "
+		    "left(p.name, 16) as project, "
+		    "left(coalesce(c.chat_id, c.session_id)::text, 8) as chat, "
+		    "c.file_path as file from hearth.pending_changes c "
+		    "join hearth.sessions s on s.id = c.session_id "
+		    "join hearth.projects p on p.id = s.project_id "
+		    "where c.status = $2 "
+		    "and ($1::uuid is null or c.session_id = $1) "
+		    "order by p.name, c.session_id, c.file_path, c.id",
+		    PARAMS(session, a->is_applied ? "applied" : "pending"));
+	free(session);
+	return status;
 }
 
 static enum diff_look
@@ -60,14 +82,39 @@ print_line(const char *text)
 	free(line);
 }
 
+/* What it is, and where. */
+static void
+print_head(const PGresult *res)
+{
+	char *line = xasprintf("change %s: %s %s, %s", db_field(res, 0, "id"),
+	    db_field(res, 0, "operation"), db_field(res, 0, "file_path"),
+	    db_field(res, 0, "status"));
+
+	print_line(line);
+	free(line);
+	line = xasprintf("by %s%s, %s ago, project %s, %s",
+	    db_field(res, 0, "who"), db_field(res, 0, "turn"),
+	    db_field(res, 0, "age"), db_field(res, 0, "project"),
+	    db_field(res, 0, "place"));
+	print_line(line);
+	free(line);
+	if (db_field(res, 0, "error") != NULL)
+		print_line(db_field(res, 0, "error"));
+}
+
 static int
 show_change(PGconn *conn, const char *id)
 {
-	PGresult *res = db_query(conn, "select operation, file_path, "
-	    "coalesce(agent, 'a person'), status, error, diff "
-	    "from hearth.pending_changes where id = $1", PARAMS(id));
+	PGresult *res = db_query(conn, "select c.id, c.operation, c.file_path, "
+	    "c.status, c.error, c.diff, " BY " as who, "
+	    "coalesce(' in turn ' || c.turn_id, '') as turn, "
+	    "hearth.brief(now() - c.created_at) as age, p.name as project, "
+	    "coalesce('chat ' || c.chat_id, 'session ' || c.session_id) "
+	    "as place from hearth.pending_changes c "
+	    "join hearth.sessions s on s.id = c.session_id "
+	    "join hearth.projects p on p.id = s.project_id where c.id = $1",
+	    PARAMS(id));
 	struct buf out = { 0 };
-	char *head;
 
 	if (res == NULL)
 		return CLI_FAILED;
@@ -76,14 +123,8 @@ show_change(PGconn *conn, const char *id)
 		return cli_fail("there is no change %s; hearth changes lists "
 		    "them", id);
 	}
-	head = xasprintf("%s %s by %s, %s", PQgetvalue(res, 0, 0),
-	    PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2),
-	    PQgetvalue(res, 0, 3));
-	print_line(head);
-	free(head);
-	if (!PQgetisnull(res, 0, 4))
-		print_line(PQgetvalue(res, 0, 4));
-	diff_render(PQgetvalue(res, 0, 5), look(), &out);
+	print_head(res);
+	diff_render(db_field(res, 0, "diff"), look(), &out);
 	fwrite(out.data, 1, out.len, stdout);
 	buf_free(&out);
 	PQclear(res);
@@ -93,14 +134,13 @@ show_change(PGconn *conn, const char *id)
 /* Deciding */
 
 static const struct {
-	const char *verb, *one, *all; /* all NULL: not possible */
+	const char *verb, *one;
+	const char *all;      /* of a session; NULL: one by one */
 } decisions[] = {
 	{ "accept", "select hearth.accept_change($1, 'hearth changes')",
-	    "select hearth.accept_changes((select session_id from "
-	    "hearth.chats where id = $1), 'hearth changes')" },
+	    "select hearth.accept_changes($1, 'hearth changes')" },
 	{ "reject", "select hearth.reject_change($1, 'hearth changes')",
-	    "select hearth.reject_changes((select session_id from "
-	    "hearth.chats where id = $1), 'hearth changes')" },
+	    "select hearth.reject_changes($1, 'hearth changes')" },
 	{ "revert", "select hearth.revert_change($1, 'hearth changes')",
 	    NULL },
 };
@@ -152,13 +192,48 @@ decide_one(PGconn *conn, const struct changes_arguments *a, const char *sql,
 	return status;
 }
 
+/* Newest first: a later change of a file may build on an earlier one. */
 static int
-decide_all(PGconn *conn, const char *sql, const char *chat)
+revert_all(PGconn *conn, const struct changes_arguments *a, const char *sql,
+    const char *session)
 {
-	char *what = xasprintf("changes of chat %s", chat);
-	int status = finish(conn, db_value(conn, sql, PARAMS(chat)), what);
+	PGresult *res = db_query(conn, "select id from hearth.pending_changes "
+	    "where session_id = $1 and status = 'applied' order by id desc",
+	    PARAMS(session));
+	int status = res != NULL ? 0 : CLI_FAILED;
 
+	for (int i = 0; res != NULL && i < PQntuples(res); i++)
+		if (decide_one(conn, a, sql, PQgetvalue(res, i, 0)) != 0)
+			status = CLI_FAILED;
+	if (res != NULL && PQntuples(res) == 0)
+		puts("no changes are accepted");
+	PQclear(res);
+	return status;
+}
+
+static int
+decide_all(PGconn *conn, const struct changes_arguments *a, size_t i)
+{
+	char *session = ids_session_or_chat(conn, a->whole);
+	char *what = xasprintf("changes of session %s",
+	    session != NULL ? session : ""), *count = NULL;
+	int status = CLI_FAILED;
+
+	if (session != NULL && decisions[i].all == NULL) {
+		status = revert_all(conn, a, decisions[i].one, session);
+	} else if (session != NULL) {
+		count = db_value(conn, "select count(*) from "
+		    "hearth.pending_changes where session_id = $1 "
+		    "and status = 'pending'", PARAMS(session));
+		status = count == NULL ? CLI_FAILED : finish(conn,
+		    db_value(conn, decisions[i].all, PARAMS(session)), what);
+	}
+	if (status == 0 && count != NULL)
+		printf("%s change%s %sed\n", count,
+		    strcmp(count, "1") == 0 ? "" : "s", a->verb);
+	free(count);
 	free(what);
+	free(session);
 	return status;
 }
 
@@ -173,8 +248,8 @@ decide(PGconn *conn, const struct changes_arguments *a)
 		i++;
 	if (follow_listen(conn) != 0)
 		return CLI_FAILED;
-	if (a->chat != NULL)
-		return decide_all(conn, decisions[i].all, a->chat);
+	if (a->whole != NULL)
+		return decide_all(conn, a, i);
 	for (char **id = a->ids; *id != NULL; id++)
 		if (decide_one(conn, a, decisions[i].one, *id) != 0)
 			status = CLI_FAILED;
@@ -197,21 +272,24 @@ check(const struct changes_arguments *a, struct err *e)
 {
 	size_t n = strv_len(a->ids);
 	bool decides = is_decision(a->verb);
+	bool lists = strcmp(a->verb, "list") == 0;
 
-	if (!decides && strcmp(a->verb, "list") != 0 &&
-	    strcmp(a->verb, "show") != 0)
+	if (!decides && !lists && strcmp(a->verb, "show") != 0)
 		return fail(e, "changes: no command \"%s\": list, show, "
 		    "accept, reject or revert", a->verb);
-	if ((a->chat != NULL && (!decides || n > 0 ||
-	    strcmp(a->verb, "revert") == 0)) ||
-	    (a->hunks != NULL && (strcmp(a->verb, "accept") != 0 || n != 1)))
-		return fail(e, "changes: --all is for accept and reject, "
-		    "without ids; --hunks for accept, with one id");
-	if (strcmp(a->verb, "list") == 0 && n > 1)
+	if (a->whole != NULL && (!decides || n > 0))
+		return fail(e, "changes %s: --all CHAT is for accept, reject "
+		    "and revert, without ids", a->verb);
+	if (a->hunks != NULL && (strcmp(a->verb, "accept") != 0 || n != 1))
+		return fail(e, "changes %s: --hunks is for accept, with one "
+		    "id", a->verb);
+	if (a->is_applied && !lists)
+		return fail(e, "changes %s: --applied is for list", a->verb);
+	if (lists && n > 1)
 		return fail(e, "changes list: one chat at most");
-	if (strcmp(a->verb, "list") != 0 && n == 0 && a->chat == NULL)
-		return fail(e, "changes %s: which one? Give its id",
-		    a->verb);
+	if (!lists && n == 0 && a->whole == NULL)
+		return fail(e, "changes %s: which one? Give its id, as hearth "
+		    "changes lists it", a->verb);
 	return 0;
 }
 
@@ -222,21 +300,21 @@ parse(struct cli *cli, int argc, char **argv, struct changes_arguments *a,
 	static const struct option longs[] = {
 		{ "all", required_argument, NULL, 'a' },
 		{ "hunks", required_argument, NULL, 'u' },
+		{ "applied", no_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
 	static char *none[] = { NULL };
 	int c;
 
-	*a = (struct changes_arguments){ "list", none, NULL, NULL };
+	*a = (struct changes_arguments){ .verb = "list", .ids = none };
 	cli_begin();
-	while ((c = cli_option(cli, argc, argv, "", longs, e)) != -1) {
-		if (c == 'a')
-			a->chat = optarg;
-		else if (c == 'u')
-			a->hunks = optarg;
-		else
-			return -1;
-	}
+	while ((c = cli_option(cli, argc, argv, "", longs, e)) != -1)
+		switch (c) {
+		case 'a': a->whole = optarg; break;
+		case 'u': a->hunks = optarg; break;
+		case 'p': a->is_applied = true; break;
+		default: return -1;
+		}
 	if (optind < argc) {
 		a->verb = argv[optind];
 		a->ids = &argv[optind + 1];
@@ -258,7 +336,7 @@ cli_changes(struct cli *cli, int argc, char **argv)
 	if (conn == NULL)
 		return CLI_FAILED;
 	if (strcmp(a.verb, "list") == 0)
-		status = list_changes(conn, a.ids[0]);
+		status = list_changes(conn, &a);
 	else if (strcmp(a.verb, "show") != 0)
 		status = decide(conn, &a);
 	else

@@ -27,6 +27,7 @@
 #include "cli/cli.h"
 #include "cli/db.h"
 #include "cli/follow.h"
+#include "cli/ids.h"
 #include "cli/render.h"
 #include "cli/run.h"
 #include "cli/submit.h"
@@ -285,8 +286,8 @@ refuse_closed(PGconn *conn, const char *chat)
 static int
 open_old(struct conversation *c)
 {
-	c->chat = xstrdup(c->a.chat);
-	if (refuse_closed(c->conn, c->chat) == -1)
+	c->chat = ids_chat(c->conn, c->a.chat);
+	if (c->chat == NULL || refuse_closed(c->conn, c->chat) == -1)
 		return -1;
 	if (c->a.agent == NULL) {
 		c->agent = db_value(c->conn, "select coalesce((select agent "

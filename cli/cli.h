@@ -24,7 +24,7 @@ typedef int cli_command(struct cli *cli, int argc, char **argv);
 
 cli_command cli_init, cli_run, cli_status, cli_agents, cli_turns, cli_events,
     cli_cancel, cli_approve, cli_changes, cli_doctor, cli_warm, cli_chat,
-    cli_top, cli_close;
+    cli_top, cli_close, cli_projects, cli_sessions;
 
 /* "hearth: …" on stderr, one line; returns CLI_FAILED or CLI_USAGE. */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/db.h"
 #include "cli/follow.h"
+#include "cli/ids.h"
 
 #define WHO "hearth close"
 
@@ -76,12 +77,19 @@ name(const struct closing *it)
 }
 
 static int
-close_it(PGconn *conn, const struct closing *it)
+close_it(PGconn *conn, const struct closing *given)
 {
-	char *command = follow_listen(conn) == 0 ? ask(conn, it) : NULL;
-	char *what = name(it), *why = NULL;
+	char *id = given->session != NULL ? ids_session(conn, given->session) :
+	    ids_chat(conn, given->chat);
+	struct closing whole = *given, *it = &whole;
+	char *command, *what, *why = NULL;
 	int status = CLI_FAILED;
 
+	if (id == NULL)
+		return CLI_FAILED;
+	*(it->session != NULL ? &it->session : &it->chat) = id;
+	command = follow_listen(conn) == 0 ? ask(conn, it) : NULL;
+	what = name(it);
 	if (command != NULL)
 		switch (command_wait(conn, command, &why)) {
 		case COMMAND_DONE:
@@ -102,6 +110,7 @@ close_it(PGconn *conn, const struct closing *it)
 	free(why);
 	free(what);
 	free(command);
+	free(id);
 	return status;
 }
 

@@ -8,6 +8,7 @@
  */
 #include <locale.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,17 @@ static const struct command {
 	    "LAUNCHER: --sandbox [--writable DIR]... | --ssh HOST | "
 	    "--launcher WORD...",
 	    "the registry of agents" },
+	{ "projects", cli_projects, "projects [list]\n"
+	    "projects add [--name NAME] FOLDER\n"
+	    "projects set PROJECT [--name NAME] [--branch BRANCH] "
+	    "[--include PATTERN]...\n"
+	    "\t[--snapshots COUNT] [--no-setup | -- COMMAND ARG...]\n"
+	    "projects remove [--sessions] PROJECT",
+	    "the registry of projects" },
+	{ "sessions", cli_sessions, "sessions [list] [-p PROJECT] "
+	    "[--archived]\n"
+	    "sessions archive|restore|delete SESSION...",
+	    "working copies, and what becomes of them" },
 	{ "turns", cli_turns, "turns [-n COUNT] [CHAT]",
 	    "the latest turns and what became of them" },
 	{ "events", cli_events, "events [-f] [--since SEQ] CHAT",
@@ -58,11 +70,11 @@ static const struct command {
 	    "end an agent's child, a chat, a whole session" },
 	{ "approve", cli_approve, "approve [REQUEST OPTION]",
 	    "answer an agent's question, or list what is asked" },
-	{ "changes", cli_changes, "changes [list [CHAT]]\n"
+	{ "changes", cli_changes, "changes [list [--applied] [CHAT]]\n"
 	    "changes show ID...\n"
 	    "changes accept|reject|revert ID...\n"
 	    "changes accept --hunks N[,N...] ID\n"
-	    "changes accept|reject --all CHAT",
+	    "changes accept|reject|revert --all CHAT",
 	    "changed files that wait for a decision, and deciding" },
 	{ "doctor", cli_doctor, "doctor [--state-dir DIR]",
 	    "check this machine and the database" },
@@ -123,16 +135,33 @@ print_usage(const struct command *c)
 static int
 run_command(struct cli *cli, int argc, char **argv)
 {
-	const struct command *c = find_command(argv[0]);
+	bool helps = strcmp(argv[0], "help") == 0;
+	const struct command *c = find_command(argv[helps && argc > 1]);
 
+	if (helps && argc == 1) {
+		print_help();
+		return 0;
+	}
 	if (c == NULL)
 		return cli_usage("no command \"%s\"; see hearth --help",
-		    argv[0]);
-	if (wants_help(argc, argv)) {
+		    argv[helps]);
+	if (helps || wants_help(argc, argv)) {
 		print_usage(c);
 		return 0;
 	}
 	return c->run(cli, argc, argv);
+}
+
+/* As it was written, if it was a word. */
+static const char *
+unknown_option(char **argv)
+{
+	static char letter[] = "-?";
+
+	if (optopt == 0)
+		return argv[optind - 1];
+	letter[1] = (char)optopt;
+	return letter;
 }
 
 /* Options before the command; POSIXLY ordered, so that its own are left. */
@@ -148,7 +177,7 @@ parse_global(struct cli *cli, int argc, char **argv)
 	int c;
 
 	cli_begin();
-	while ((c = getopt_long(argc, argv, "+d:hV", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+:d:hV", longs, NULL)) != -1)
 		switch (c) {
 		case 'd':
 			cli->database = optarg;
@@ -159,9 +188,12 @@ parse_global(struct cli *cli, int argc, char **argv)
 		case 'V':
 			puts("hearth " PACKAGE_VERSION);
 			return 0;
+		case ':':
+			return cli_usage("%s needs a value; see hearth --help",
+			    argv[optind - 1]);
 		default:
-			return cli_usage("unknown option %s, or its value is "
-			    "missing; see hearth --help", argv[optind - 1]);
+			return cli_usage("unknown option %s; see hearth "
+			    "--help", unknown_option(argv));
 		}
 	return -1;
 }

@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "cli/db.h"
@@ -28,20 +30,12 @@ is_registered(PGconn *conn, const char *name)
 	return is;
 }
 
-/* What open_session() understands: the name or an absolute path. */
-static char *
-resolve(PGconn *conn, const char *project)
+char *
+project_folder(const char *project)
 {
-	char *path;
+	char *path = realpath(project, NULL);
 	struct stat st;
 
-	if (strchr(project, '/') == NULL) {
-		int is = is_registered(conn, project);
-
-		if (is != 0)
-			return is == 1 ? xstrdup(project) : NULL;
-	}
-	path = realpath(project, NULL);
 	if (path != NULL && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return path;
 	if (path == NULL && errno != ENOENT)
@@ -54,6 +48,49 @@ resolve(PGconn *conn, const char *project)
 		    "of this machine: give one of them with -p", project);
 	free(path);
 	return NULL;
+}
+
+/* What open_session() understands: the name or an absolute path. */
+static char *
+resolve(PGconn *conn, const char *project)
+{
+	int is = strchr(project, '/') != NULL ? 0 :
+	    is_registered(conn, project);
+
+	if (is != 0)
+		return is == 1 ? xstrdup(project) : NULL;
+	return project_folder(project);
+}
+
+char *
+project_resolve(PGconn *conn, const char *project)
+{
+	char *path = realpath(project, NULL);
+	int is = is_registered(conn, project);
+
+	if (is == 0 && path != NULL)
+		return path;
+	free(path);
+	return is == -1 ? NULL : xstrdup(project);
+}
+
+int
+project_check_current(struct err *e)
+{
+	const char *home = getenv("HOME");
+	char *here = realpath(".", NULL);
+	char *there = home != NULL ? realpath(home, NULL) : NULL;
+	bool is_root = here != NULL && strcmp(here, "/") == 0;
+	bool is_home = here != NULL && there != NULL &&
+	    strcmp(here, there) == 0;
+
+	free(there);
+	free(here);
+	if (!is_root && !is_home)
+		return 0;
+	return fail(e, "the current folder is %s: go to a project's folder, "
+	    "or name one with -p (-p . if you mean this one)", is_root ?
+	    "the whole disk" : "your home folder");
 }
 
 /* db_try() that leaves the caller's transaction usable when it fails. */

@@ -18,6 +18,7 @@
 #include "base/utf8.h"
 #include "cli/db.h"
 #include "cli/follow.h"
+#include "cli/project.h"
 #include "cli/submit.h"
 
 #define WHO "hearth run"
@@ -35,12 +36,17 @@ static const struct option options[] = {
 static int
 check(const struct run_arguments *a, const char *command, struct err *e)
 {
+	struct err why;
+
 	if (a->agent == NULL && a->chat == NULL)
 		return fail(e, "%s: which agent? Give -a AGENT (hearth agents "
 		    "lists them)", command);
 	if (a->project != NULL && a->chat != NULL)
 		return fail(e, "%s: -p and --chat exclude each other: a chat "
 		    "has its project", command);
+	if (a->project == NULL && a->chat == NULL &&
+	    project_check_current(&why) == -1)
+		return fail(e, "%s: %s", command, why.text);
 	return 0;
 }
 

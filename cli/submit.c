@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "cli/db.h"
+#include "cli/ids.h"
 #include "cli/project.h"
 
 char *
@@ -20,7 +21,7 @@ submit_open_chat(PGconn *conn, const struct run_arguments *a)
 	char *session, *chat;
 
 	if (a->chat != NULL)
-		return xstrdup(a->chat);
+		return ids_chat(conn, a->chat);
 	session = project_open_session(conn, a->project, a->title);
 	if (session == NULL)
 		return NULL;

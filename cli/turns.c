@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/db.h"
 #include "cli/follow.h"
+#include "cli/ids.h"
 #include "cli/render.h"
 #include "cli/show.h"
 
@@ -27,7 +28,8 @@ is_number(const char *s)
 int
 cli_turns(struct cli *cli, int argc, char **argv)
 {
-	const char *count = "20", *chat;
+	const char *count = "20";
+	char *chat;
 	struct err e;
 	PGconn *conn;
 	int c, status;
@@ -43,11 +45,12 @@ cli_turns(struct cli *cli, int argc, char **argv)
 	if (argc - optind > 1)
 		return cli_usage("turns: unexpected argument \"%s\"",
 		    argv[optind + 1]);
-	chat = argv[optind];
 	conn = db_open(cli);
 	if (conn == NULL)
 		return CLI_FAILED;
-	status = show_query(conn, NULL, "no turns",
+	chat = argv[optind] != NULL ? ids_chat(conn, argv[optind]) : NULL;
+	status = argv[optind] != NULL && chat == NULL ? CLI_FAILED :
+	    show_query(conn, NULL, "no turns",
 	    "select * from (select id as turn, chat_id, agent, status, "
 	    "hearth.brief(now() - queued_at) as ago, "
 	    "hearth.brief(ended_at - started_at) as took, "
@@ -56,6 +59,7 @@ cli_turns(struct cli *cli, int argc, char **argv)
 	    "from hearth.turns where $1::uuid is null or chat_id = $1 "
 	    "order by id desc limit $2) t order by turn",
 	    PARAMS(chat, count));
+	free(chat);
 	PQfinish(conn);
 	return status;
 }
@@ -123,6 +127,7 @@ cli_events(struct cli *cli, int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *since = NULL;
+	char *chat;
 	bool follows = false;
 	struct err e;
 	PGconn *conn;
@@ -146,7 +151,10 @@ cli_events(struct cli *cli, int argc, char **argv)
 	conn = db_open(cli);
 	if (conn == NULL)
 		return CLI_FAILED;
-	status = print_events(conn, argv[optind], since, follows);
+	chat = ids_chat(conn, argv[optind]);
+	status = chat == NULL ? CLI_FAILED :
+	    print_events(conn, chat, since, follows);
+	free(chat);
 	PQfinish(conn);
 	return status;
 }

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/db.h"
 #include "cli/follow.h"
+#include "cli/ids.h"
 
 static int
 show_end(PGconn *conn, const char *chat, const char *agent,
@@ -41,7 +42,7 @@ show_end(PGconn *conn, const char *chat, const char *agent,
 int
 cli_warm(struct cli *cli, int argc, char **argv)
 {
-	char **rest, *command = NULL;
+	char **rest, *chat, *command = NULL;
 	struct err e;
 	PGconn *conn;
 	int status = CLI_FAILED;
@@ -51,12 +52,14 @@ cli_warm(struct cli *cli, int argc, char **argv)
 	conn = db_open(cli);
 	if (conn == NULL)
 		return CLI_FAILED;
-	if (follow_listen(conn) == 0)
+	chat = follow_listen(conn) == 0 ? ids_chat(conn, rest[0]) : NULL;
+	if (chat != NULL)
 		command = db_value(conn, "select hearth.warm($1, $2, "
-		    "'hearth warm')", PARAMS(rest[0], rest[1]));
+		    "'hearth warm')", PARAMS(chat, rest[1]));
 	if (command != NULL)
-		status = show_end(conn, rest[0], rest[1], command);
+		status = show_end(conn, chat, rest[1], command);
 	free(command);
+	free(chat);
 	PQfinish(conn);
 	return status;
 }

@@ -12,7 +12,8 @@
 -- Errors are always one of these:
 --   42704  the project, session, chat, agent, turn or request does not exist
 --   55000  it exists, but is disabled, closed or archived
---   55006  the chat has an unfinished turn (submit, mode 'reject')
+--   55006  the chat has an unfinished turn (submit, mode 'reject'); the project
+--          has sessions (remove_project)
 --   22023  an argument makes no sense (empty prompt, bad path, unknown option)
 --   23505  taken: an idempotency key or an id with other content, a name
 --   54000  the prompt is larger than 16 MB
@@ -158,6 +159,47 @@ begin
 end $$;
 comment on function hearth.add_project(text, text) is
 	'Registers a folder as a project and returns its id; the same path and name again return it. The name defaults to the last part of the path. 22023 for a path that is not absolute and normalised, 23505 when the path or the name is taken. Whether the folder exists is seen at the first turn';
+
+create or replace function hearth.remove_project(project text)
+returns void language plpgsql security definer
+set search_path = pg_catalog, hearth, pg_temp as $$
+#variable_conflict use_column
+declare
+	it projects;
+	n record;
+begin
+	select * into it from projects p
+		where p.tenant = '' and (p.name = remove_project.project
+			or p.path = rtrim(remove_project.project, '/'))
+		order by p.name = remove_project.project desc,
+			p.node_id nulls first limit 1;
+	if not found then
+		perform no_such('project', project, 'See hearth.projects, or hearth projects.');
+	end if;
+	select count(*) filter (where s.archived_at is null) as open,
+			count(*) filter (where s.deleted_at is null) as kept,
+			count(*) as sessions
+		into n from sessions s where s.project_id = it.id;
+	if n.sessions > 0 then
+		raise exception using errcode = '55006',
+			message = format('project "%s" is in use: %s open and %s'
+				' archived sessions%s', it.name, n.open, n.kept - n.open,
+				case when n.kept < n.sessions then format(', %s being'
+					' deleted', n.sessions - n.kept) else '' end),
+			hint = case when n.kept > 0 then 'Accept what is to stay, then'
+					' delete them: delete_session() for each, or hearth'
+					' projects remove --sessions.'
+				else 'Try again when the daemon has deleted them.' end;
+	end if;
+	delete from projects p where p.id = it.id;
+exception when foreign_key_violation then
+	raise exception using errcode = '55006',
+		message = format('project "%s" is in use: a session was opened just'
+			' now', it.name),
+		hint = 'Delete it with delete_session(), or keep the project.';
+end $$;
+comment on function hearth.remove_project(text) is
+	'Takes a project (by name or path) out of the registry, with its permission rules; its folder is not touched. What agents did in it is read by its sessions, so these must have been deleted: 55006 while there are any, archived or not. 42704 unknown project';
 
 create or replace function hearth.find_project(project text)
 returns bigint language plpgsql

@@ -369,7 +369,7 @@ migrate_connection(PGconn *conn, int *from, struct err *e)
 		return -1;
 	if (has_roles && f.is_current && f.version == migrate_known_version())
 		return 0;
-	if (migrate_make_roles(conn, e) == -1 ||
+	if (migrate_make_roles(conn, f.version, e) == -1 ||
 	    migrate_exec(conn, "select pg_advisory_lock(" LOCK ")", e) == -1)
 		return -1;
 	return upgrade(conn, from, e);

@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "sql/migrate.h"
 #include "sql/migrate_private.h"
 
 #define RACES_AT_MOST 50
@@ -174,6 +175,20 @@ ask_administrator(PGconn *conn, const char *missing, const char *user,
 	return -1;
 }
 
+/* The roles are there, of this database or of another one of the server. */
+static int
+refuse_user(PGconn *conn, int version, const char *user, struct err *e)
+{
+	if (version == 0)
+		return fail(e, "the database %s has no schema of Hearth: name "
+		    "the one that has it, or have an administrator run hearth "
+		    "init on it; the user %s may not", PQdb(conn), user);
+	return fail(e, "the schema of Hearth in database %s is version %d, of "
+	    "another edition than this program's %d: have an administrator "
+	    "run hearth init on it; the user %s may not", PQdb(conn), version,
+	    migrate_known_version(), user);
+}
+
 /* These mean that another process did the same at the same moment. */
 static bool
 lost_race(const char *state)
@@ -261,7 +276,7 @@ make_login_role(PGconn *conn, struct err *e)
 }
 
 int
-migrate_make_roles(PGconn *conn, struct err *e)
+migrate_make_roles(PGconn *conn, int version, struct err *e)
 {
 	PGresult *res = migrate_query(conn,
 	    "select current_user, rolsuper or rolcreaterole, "
@@ -286,8 +301,10 @@ migrate_make_roles(PGconn *conn, struct err *e)
 			rc = grant_role(conn, "hearth_owner", user, e);
 		if (rc == 0 && is_embedded(conn))
 			rc = make_login_role(conn, e);
-	} else if (*missing != '\0' || *PQgetvalue(res, 0, 3) != 't')
+	} else if (*missing != '\0')
 		rc = ask_administrator(conn, missing, user, e);
+	else if (*PQgetvalue(res, 0, 3) != 't')
+		rc = refuse_user(conn, version, user, e);
 	PQclear(res);
 	return rc;
 }

@@ -28,8 +28,9 @@ PGconn *migrate_connect(const char *conninfo, bool create_database,
 int migrate_has_roles(PGconn *conn, struct err *e);
 /*
  * Makes the missing roles, the embedded cluster's login role, and lets the
- * current user become hearth_owner.
+ * current user become hearth_owner. version: of the schema there is, 0 none,
+ * for the complaint of who may not.
  */
-int migrate_make_roles(PGconn *conn, struct err *e);
+int migrate_make_roles(PGconn *conn, int version, struct err *e);
 
 #endif

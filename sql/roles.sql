@@ -105,7 +105,10 @@ grant execute on function
 
 -- Editing the registry and the projects
 
-grant execute on function hearth.add_project(text, text) to hearth_admin;
+grant execute on function
+	hearth.add_project(text, text),
+	hearth.remove_project(text)
+	to hearth_admin;
 grant insert, update, delete on hearth.agents, hearth.projects
 	to hearth_admin;
 grant usage on sequence hearth.projects_id_seq to hearth_admin;

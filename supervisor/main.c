@@ -66,7 +66,8 @@ parse_args(int argc, char **argv)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1)
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":c:o:h", longs, NULL)) != -1)
 		switch (c) {
 		case 'c':
 			args.file = optarg;
@@ -90,8 +91,13 @@ parse_args(int argc, char **argv)
 		case OPT_HELP:
 			print_help();
 			exit(EX_OK);
+		case ':':
+			fprintf(stderr, "hearthd: %s needs a value; see "
+			    "hearthd --help\n", argv[optind - 1]);
+			exit(EX_USAGE);
 		default:
-			fprintf(stderr, "Try hearthd --help.\n");
+			fprintf(stderr, "hearthd: unknown option %s; see "
+			    "hearthd --help\n", argv[optind - 1]);
 			exit(EX_USAGE);
 		}
 	if (optind < argc) {

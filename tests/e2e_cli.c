@@ -317,7 +317,7 @@ START_TEST(each_way_to_call_a_command_has_a_line)
 	prepare();
 	ck_assert_int_eq(client(xstrdup("h changes --help")), 0);
 	check_has(file_text("%s/out", folder),
-	    "usage: hearth changes [list [CHAT]]\n"
+	    "usage: hearth changes [list [--applied] [CHAT]]\n"
 	    "       hearth changes show ID...\n");
 	check_has(file_text("%s/out", folder), "--all CHAT\nchanged files");
 	ck_assert_int_eq(client(xstrdup("h agents --help")), 0);

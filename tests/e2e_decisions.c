@@ -672,7 +672,7 @@ START_TEST(the_client_decides)
 	start(NULL);
 	client("create  new.txt  (fake)", "run -a fake --chat %s 'write a.txt "
 	    "x\\n;write new.txt y'", chat);
-	client("edit *a.txt *fake", "changes list %s", chat);
+	client("  edit  *fake  .*  a.txt$", "changes list %s", chat);
 	client("^+x$", "changes show %lld", pending("a.txt"));
 	/* into a pipe: plain */
 	shell("! grep -q \"$(printf '\\033')\" %s/said", folder);
@@ -687,7 +687,7 @@ START_TEST(the_client_decides)
 	    number("select max(id) from hearth.pending_changes "
 	    "where status = 'rejected'"));
 	client("^64$", "changes accept");
-	client("^64$", "changes revert --all %s", chat);
+	client("^64$", "changes revert --all %s --hunks 1", chat);
 	client("no change 999", "changes show 999");
 	complete(chat, "fake", "write a.txt z\\n");
 	client("accepted$", "changes accept --hunks 1 %lld",

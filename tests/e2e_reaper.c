@@ -82,6 +82,35 @@ START_TEST(an_archived_session_goes_and_comes_back)
 }
 END_TEST
 
+/* Of what was accepted, never committed, and lost with the folder. */
+START_TEST(a_lost_worktree_with_commits_shows_no_reversal)
+{
+	const char *session, *tree;
+
+	start(NULL);
+	session = session_kept(chat);
+	complete(chat, "fake", "write c.txt c\\n;run git add c.txt && git "
+	    "-c user.name=t -c user.email=t@t commit -qm c;"
+	    "write a.txt other\\n;write n/new.txt new\\n");
+	sql("select hearth.accept_change(id) from hearth.pending_changes "
+	    "where file_path = 'a.txt'");
+	wait_value("applied", LIMIT, "select status from "
+	    "hearth.pending_changes where file_path = 'a.txt'");
+	tree = worktree(session);
+	daemon_crash();
+	shell("rm -rf '%s'", tree);
+	start(NULL);
+	complete(chat, "fake", "say x");
+	ck_assert_str_eq(file_text("%s/a.txt", tree), "other\n");
+	ck_assert_str_eq(file_text("%s/n/new.txt", tree), "new\n");
+	check_value("c.txt n/new.txt", "select string_agg(file_path, ' ' "
+	    "order by file_path) from hearth.pending_changes "
+	    "where status = 'pending'");
+	check_value("0", "select count(*) from hearth.pending_changes "
+	    "where agent is null");
+}
+END_TEST
+
 /* What agents have left there would run as hearthd does. */
 START_TEST(a_copy_that_comes_back_gets_its_files_but_no_setup)
 {
@@ -336,6 +365,7 @@ add_tests(TCase *tc)
 {
 	tcase_add_test(tc, an_archived_session_goes_and_comes_back);
 	tcase_add_test(tc, a_copy_that_comes_back_gets_its_files_but_no_setup);
+	tcase_add_test(tc, a_lost_worktree_with_commits_shows_no_reversal);
 	tcase_add_test(tc, an_archived_session_is_kept_for_a_while);
 	tcase_add_test(tc,
 	    the_least_recently_used_make_room_and_come_back_with_a_turn);

@@ -323,6 +323,53 @@ START_TEST(what_was_told_does_not_come_back_over_what_was_there)
 }
 END_TEST
 
+/* Something is committed, then more is done. */
+START_TEST(a_lost_folder_with_commits_comes_back_as_it_was_told)
+{
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && git add -A && " GIT "commit -qm two");
+	work();
+	tell();
+	remember();
+	sh("rm -rf " TREE);
+	if (_i)
+		do_it("put-away");
+	do_it("create");
+	expect_as_before();
+	/* nothing has changed since it was told */
+	tell();
+	sh("! grep -aE '[0-9]:F' out");
+}
+END_TEST
+
+/* By whom and where, and whether it was put away: each has its own. */
+START_TEST(what_a_branch_got_meanwhile_is_there_with_what_was_told)
+{
+	do_it("create");
+	sh("seq 20 >w/lines && cd w/ && git add -A && " GIT "commit -qm two &&"
+	    "sed -i s/^18$/told/ lines && echo told >mine && rm tool &&"
+	    "echo told >b && echo x >d/e/y");
+	tell();
+	if (_i)
+		do_it("put-away");
+	else
+		sh("rm -rf " TREE " && git -C p worktree prune");
+	sh("git -C p worktree add -q ../q hearth/4c1e2f3a && cd q &&"
+	    "sed -i s/^2$/later/ lines && echo new >n && rm d/e/c && "
+	    "echo later >b && git add -A && " GIT "commit -qm later && cd .. &&"
+	    "git -C p worktree remove q");
+	do_it("create");
+	/* both, and of the same lines the newer ones */
+	sh("seq 20 | sed 's/^2$/later/; s/^18$/told/' | cmp - w/lines && cd w/ "
+	    "&& grep -qx told mine && ! test -e tool && grep -qx new n &&"
+	    "! test -e d/e/c && grep -qx x d/e/y && grep -qx later b");
+	sh("cd w/ && git status --porcelain | sort >$HERE/s && "
+	    "printf ' D tool\\n M lines\\n?? d/\\n?? mine\\n' | "
+	    "sort | diff - $HERE/s");
+	sh("! ls state/snapshots | grep catch-up");
+}
+END_TEST
+
 /* The branch is checked out elsewhere, has moved, or is gone. */
 START_TEST(a_branch_that_moved_meanwhile_does_no_harm)
 {
@@ -498,6 +545,10 @@ main(void)
 	tcase_add_test(t, what_cannot_be_saved_stays);
 	tcase_add_loop_test(t, what_is_in_a_submodule_stays, 0, 2);
 	tcase_add_loop_test(t, a_lost_folder_comes_back_as_it_was_told, 0, 2);
+	tcase_add_loop_test(t,
+	    a_lost_folder_with_commits_comes_back_as_it_was_told, 0, 2);
+	tcase_add_loop_test(t,
+	    what_a_branch_got_meanwhile_is_there_with_what_was_told, 0, 2);
 	tcase_add_test(t,
 	    what_was_told_does_not_come_back_over_what_was_there);
 	tcase_add_loop_test(t, a_branch_that_moved_meanwhile_does_no_harm, 0,

@@ -244,10 +244,33 @@ START_TEST(user_without_rights_is_told_what_an_administrator_runs)
 	const char *db = pg_empty_database();
 	char *weak = weak_user(db, "migrate_weak");
 
+	pg_exec(db, "alter role hearth_app rename to migrate_aside");
 	must_refuse(weak, "the user migrate_weak may not create roles",
-	    "grant hearth_owner to \"migrate_weak\";");
+	    "create role hearth_app nologin; grant hearth_owner to "
+	    "\"migrate_weak\";");
+	pg_exec(db, "alter role migrate_aside rename to hearth_app");
 	ck_assert_str_eq(pg_value(db, "select count(*) from pg_namespace "
 	    "where nspname = 'hearth'"), "0");
+	drop_user(db, "migrate_weak");
+	free(weak);
+}
+END_TEST
+
+/* The roles are the server's: they say nothing of a database. */
+START_TEST(user_of_the_wrong_database_is_told_that_it_is)
+{
+	const char *db = pg_empty_database();
+	char *weak = weak_user(db, "migrate_weak");
+
+	must_refuse(weak, "has no schema of Hearth: name the one that has it",
+	    "run hearth init on it");
+	drop_user(db, "migrate_weak");
+	free(weak);
+	db = pg_database();
+	weak = weak_user(db, "migrate_weak");
+	pg_exec(db, "grant hearth_daemon to migrate_weak; "
+	    "update hearth.schema_replaceable set hash = 'another'");
+	must_refuse(weak, "of another edition", "run hearth init on it");
 	drop_user(db, "migrate_weak");
 	free(weak);
 }
@@ -389,6 +412,7 @@ suite(void)
 	tcase_add_test(t, missing_database_is_made_only_when_asked);
 	tcase_add_test(t,
 	    user_without_rights_is_told_what_an_administrator_runs);
+	tcase_add_test(t, user_of_the_wrong_database_is_told_that_it_is);
 	tcase_add_test(t, user_of_the_app_alone_is_told_what_is_missing);
 	tcase_add_test(t, user_who_may_not_create_the_database_is_told_so);
 	tcase_add_test(t, member_of_the_owner_needs_no_superuser);

@@ -156,7 +156,8 @@ static const struct {
 	  "512MiB, 8GiB, or 75% of the machine's memory" },
 	{ "max_memory=99999999TiB", "-o: max_memory: \"99999999TiB\" is too "
 	  "large" },
-	{ "turn_timeout", "-o: expected \"key = value\"" },
+	{ "turn_timeout", "-o turn_timeout: it has no value: give -o "
+	    "turn_timeout=VALUE (hearthd --help lists the options)" },
 	{ "=5", "-o: expected \"key = value\"" },
 	{ "", "-o: expected \"key = value\"" },
 };

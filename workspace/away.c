@@ -78,11 +78,11 @@ set_ref(const struct make *m, const struct project *p, const char *value,
 
 /* As the project has it: the worktree's own .git is not asked. */
 char *
-away_head(const struct make *m, const struct project *p)
+away_head(const struct place *p, const char *project)
 {
-	struct git g = { .folder = p->path };
+	struct git g = { .folder = project };
 	struct buf out = { 0 };
-	char *path = realpath(m->place.worktree, NULL);
+	char *path = realpath(p->worktree, NULL);
 	char *line = xasprintf("worktree %s", path ? path : "");
 	char *head = NULL, *rest, *one;
 	bool is_it = false;
@@ -220,7 +220,7 @@ save(const struct make *m, const struct project *p, const struct copy *c,
 {
 	int left_out = 0;
 	struct take t = take_of(m);
-	char *head = p->is_git ? away_head(m, p) : NULL;
+	char *head = p->is_git ? away_head(&m->place, p->path) : NULL;
 	char *base = tree_of(m, c->base, e), *before = away_find(m, p), *tree;
 	int rc = 0;
 

@@ -153,7 +153,7 @@ hand_over_files(const struct claim *c, struct err *e)
 		.index = c->own.index };
 	char *tree = git_line(&g, GIT_ARGS("write-tree", "--missing-ok"),
 	    NULL, e);
-	struct review r = { tree, tree, "0" };
+	struct review r = { .told = tree, .reviewed = tree, .last = "0" };
 	int rc = tree ? review_write(to, &r, e) : -1;
 
 	if (rc == 0)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "workspace/away.h"
 #include "workspace/changes.h"
 #include "workspace/name.h"
 #include "workspace/plan.h"
@@ -98,7 +99,8 @@ is_of_worktree(const struct order *o)
 
 /* What changed in the worktree before it is touched is not our doing. */
 static int
-tell_found(const struct decide *d, struct review *r, struct err *e)
+tell_found(const struct decide *d, const char *project, struct review *r,
+    struct err *e)
 {
 	char *now;
 	int rc;
@@ -112,8 +114,8 @@ tell_found(const struct decide *d, struct review *r, struct err *e)
 	if (rc == 0 && strcmp(now, r->told) != 0) {
 		rc = changes_say(d->place->repository, r->reviewed, r->told,
 		    NULL, now, e);
-		free(r->told);
-		r->told = now;
+		review_tell(r, now, project ? away_head(d->place, project) :
+		    NULL);
 		now = NULL;
 		if (rc == 0)
 			rc = review_write(d->place, r, e);
@@ -208,7 +210,7 @@ decide_all(const struct decide *d, struct planner *k, struct orders *list,
 	for (size_t i = 0; i < list->n; i++)
 		is_inside = is_inside || is_of_worktree(&list->all[i]);
 	if (is_inside && k->review->told)
-		rc = tell_found(d, k->review, e);
+		rc = tell_found(d, k->roots.path[IN_PROJECT], k->review, e);
 	for (int step = 0; rc == 0 && step < 2; step++)
 		rc = do_step(k, list, step, writes, e);
 	if (rc == 0)

@@ -25,6 +25,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "workspace/away.h"
+#include "workspace/catch_up.h"
 #include "workspace/git.h"
 #include "workspace/include.h"
 #include "workspace/leftovers.h"
@@ -311,40 +312,59 @@ restore_worktree(const struct make *m, const struct project *p,
 }
 
 /*
- * The files as they were told last, for a folder that was lost and not put
- * away; NULL: not known, or the branch went on, perhaps after that.
+ * The files that were there last, and the commit that they stood on: as they
+ * were put away, or, of a folder that was lost, as they were told. false: not
+ * known.
  */
-static char *
-find_told(const struct make *m, const struct copy *c, const char *start)
+static bool
+find_files(const struct make *m, const struct copy *c, const char *saved,
+    char **files, char **head)
 {
 	struct git g = { .repository = m->place.repository };
-	char *told = NULL;
+	char *line[4];
 
-	if (strcmp(start, c->base) == 0)
-		place_read(m->place.tree_file, &told, 1);
-	if (told && git_run(&g, GIT_ARGS("cat-file", "-e", told), NULL, NULL,
-	    NULL) < 0) {
-		free(told);
-		told = NULL;
+	*files = *head = NULL;
+	if (saved) {
+		*files = xasprintf("%s^{tree}", saved);
+		*head = xasprintf("%s^", saved);
+		return true;
 	}
-	return told;
+	place_read(m->place.tree_file, line, 4);
+	if (line[0] && git_run(&g, GIT_ARGS("cat-file", "-e", line[0]), NULL,
+	    NULL, NULL) == 0) {
+		*files = xstrdup(line[0]);
+		*head = xstrdup(line[3] ? line[3] : c->base);
+	}
+	for (int i = 0; i < 4; i++)
+		free(line[i]);
+	return *files != NULL;
 }
 
+/* start is checked out: its files give way to those that were there last. */
 static int
-restore_told(const struct make *m, const struct copy *c, const char *start,
-    struct err *e)
+bring_back(const struct make *m, const struct copy *c, const char *saved,
+    const char *start, struct err *e)
 {
 	struct take t = take_of(m);
-	char *told = find_told(m, c, start);
+	char *files, *head, *tree = NULL;
 	struct err why = { "" };
 	int rc = 0;
 
-	if (told && take_over(&t, told, &why) < 0) {
+	if (!find_files(m, c, saved, &files, &head))
+		return 0;
+	tree = catch_up(&m->place, files, head, start, &why);
+	if (!tree)
+		say_note("what its branch has got since is not in it: %s",
+		    why.text);
+	rc = take_over(&t, tree ? tree : files, saved ? e : &why);
+	if (rc < 0 && !saved) {
 		say_note("what was last seen of the copy cannot be brought "
 		    "back: %s", why.text);
 		rc = take_out(&t, start, e);
 	}
-	free(told);
+	free(files);
+	free(head);
+	free(tree);
 	return rc;
 }
 
@@ -365,10 +385,7 @@ restore_files(const struct make *m, const struct project *p, struct copy *c,
 		rc = take_out(&t, *start, e);
 	if (rc == 0 && p->is_git)
 		rc = give_index(m, c, e);
-	if (rc < 0)
-		return -1;
-	return saved ? take_over(&t, saved, e) :
-	    restore_told(m, c, *start, e);
+	return rc < 0 ? -1 : bring_back(m, c, saved, *start, e);
 }
 
 /* The copy was made and worked in, but its folder is gone, or was put away and

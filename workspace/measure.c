@@ -137,7 +137,7 @@ say_of(const struct make *m, const struct project *p, const struct copy *c,
     bool is_fresh)
 {
 	struct project view = make_view(p, c);
-	char *head = view.is_git ? away_head(m, p) : NULL;
+	char *head = view.is_git ? away_head(&m->place, p->path) : NULL;
 	char *behind = NULL, *ahead = NULL;
 	char *tree = tree_now(m, is_fresh, c->base);
 	char *changed = count_changes(m, head ? head : c->base, tree);

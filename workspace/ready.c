@@ -73,8 +73,7 @@ say_first_tree(const struct ready *r, bool is_base, struct err *e)
 			free(v.reviewed);
 			v.reviewed = xstrdup(now);
 		}
-		free(v.told);
-		v.told = xstrdup(now);
+		review_tell(&v, xstrdup(now), NULL);
 		rc = review_write(r->place, &v, e);
 		if (rc == 0)
 			SAY('T', now, now);

@@ -39,10 +39,10 @@ is_there(const struct place *p, const char *tree)
 void
 review_read(const struct place *p, const char *base, struct review *r)
 {
-	char *line[3];
+	char *line[4];
 
-	place_read(p->tree_file, line, 3);
-	*r = (struct review){ line[0], line[1], line[2] };
+	place_read(p->tree_file, line, 4);
+	*r = (struct review){ line[0], line[1], line[2], line[3] };
 	if (r->reviewed && !is_there(p, r->reviewed)) {
 		say_note("the tree of what was accepted, %s, is gone; changes "
 		    "are told against the base again", r->reviewed);
@@ -55,11 +55,20 @@ review_read(const struct place *p, const char *base, struct review *r)
 		r->last = xstrdup("0");
 }
 
+void
+review_tell(struct review *r, char *tree, char *head)
+{
+	free(r->told);
+	free(r->head);
+	r->told = tree;
+	r->head = head;
+}
+
 int
 review_write(const struct place *p, const struct review *r, struct err *e)
 {
 	return place_write(p->tree_file, GIT_ARGS(r->told, r->reviewed,
-	    r->last), e);
+	    r->last, r->head), e);
 }
 
 void
@@ -68,6 +77,7 @@ review_free(struct review *r)
 	free(r->told);
 	free(r->reviewed);
 	free(r->last);
+	free(r->head);
 	*r = (struct review){ 0 };
 }
 

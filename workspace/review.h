@@ -25,12 +25,16 @@ struct review {
 	char *told;      /* NULL: there is no copy (any more) */
 	char *reviewed;  /* NULL: no base is known */
 	char *last;      /* the command that changed a file last; "0" none */
+	char *head;      /* the commit that was checked out when it was told;
+	                  * NULL: not known, it is taken for the base */
 };
 
 /* base: what is reviewed when nothing else is known. review_free() in any
  * case. */
 void review_read(const struct place *p, const char *base, struct review *r);
-/* Both at once, or none. */
+/* The worktree is told as it is now; tree and head (or NULL) become r's. */
+void review_tell(struct review *r, char *tree, char *head);
+/* All at once, or none. */
 int review_write(const struct place *p, const struct review *r,
     struct err *e);
 void review_free(struct review *r);

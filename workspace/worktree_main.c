@@ -154,7 +154,7 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 {
 	struct take t = ready_take(&m->place);
 	struct review r;
-	char *now;
+	char *now, *project;
 	int rc;
 
 	if (!o->base || !o->tree)
@@ -167,8 +167,9 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 	review_read(&m->place, o->base, &r);
 	rc = changes_say(m->place.repository, r.reviewed, o->tree, r.told,
 	    now, e);
-	free(r.told);
-	r.told = now;
+	project = realpath(o->project, NULL);
+	review_tell(&r, now, project ? away_head(&m->place, project) : NULL);
+	free(project);
 	if (rc == 0)
 		rc = review_write(&m->place, &r, e);
 	if (rc == 0)

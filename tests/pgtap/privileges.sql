@@ -12,7 +12,8 @@ insert into roles values ('hearth_app'), ('hearth_admin'), ('hearth_daemon');
 -- Functions
 
 create temp table contract (name text);
-insert into contract values ('add_project'), ('open_session'), ('open_chat'),
+insert into contract values ('add_project'), ('remove_project'),
+	('open_session'), ('open_chat'),
 	('rename_session'), ('rename_chat'), ('submit'), ('follow_up'), ('cancel'),
 	('answer_permission'), ('close_agent'), ('reset_agent'), ('set_mode'), ('set_config_option'), ('close_chat'),
 	('archive_session'), ('history'), ('events_since'), ('poll'),
@@ -24,8 +25,8 @@ select ok(has_function_privilege('hearth_admin', f.oid, 'execute'),
 		'hearth_admin may call ' || f.proname)
 	from functions f join contract c on c.name = f.proname;
 select is(has_function_privilege('hearth_app', f.oid, 'execute'),
-		f.proname <> 'add_project', 'hearth_app may'
-		|| case when f.proname = 'add_project' then ' not' else '' end
+		f.proname not in ('add_project', 'remove_project'), 'hearth_app may'
+		|| case when f.proname ~ '_project$' then ' not' else '' end
 		|| ' call ' || f.proname)
 	from functions f join contract c on c.name = f.proname;
 select is_empty($$ select name from functions where exists (

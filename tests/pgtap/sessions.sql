@@ -31,6 +31,30 @@ select lives_ok($$ select pg_temp.app(
 	'select hearth.add_project(''/srv/a..b/.c'')', 'hearth_admin') $$,
 	'dots within names are fine');
 
+-- remove_project
+
+select pg_temp.app($$ select hearth.add_project('/srv/short') $$,
+	'hearth_admin');
+select lives_ok($$ select pg_temp.app(
+	'select hearth.remove_project(''/srv/short/'')', 'hearth_admin') $$,
+	'a project without sessions is removed');
+select is_empty($$ select from hearth.projects where path = '/srv/short' $$,
+	'and is gone');
+select pg_temp.fails(format('select hearth.remove_project(%L)', project),
+		'42704', 'See hearth.projects%', 'removing the project '
+		|| coalesce(quote_literal(project), 'NULL'), 'hearth_admin')
+	from unnest(array['/srv/short', 'short', '', '/', null]) project;
+select pg_temp.app($$ select hearth.open_session('lib') $$) as id \gset
+select pg_temp.fails($$ select hearth.remove_project('lib') $$, '55006',
+	'Accept what is to stay, then delete them%', 'a project in use',
+	'hearth_admin');
+select pg_temp.app(format('select hearth.archive_session(%L)', :'id'));
+select pg_temp.fails($$ select hearth.remove_project('lib') $$, '55006',
+	'%delete_session()%', 'one with an archived session', 'hearth_admin');
+select pg_temp.app(format('select hearth.delete_session(%L)', :'id'));
+select pg_temp.fails($$ select hearth.remove_project('lib') $$, '55006',
+	'Try again%', 'one whose session is being deleted', 'hearth_admin');
+
 -- open_session
 
 select pg_temp.app($$ select hearth.open_session('shop', ' Fix it ') $$)
