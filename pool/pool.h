@@ -163,6 +163,8 @@ const char *seat_origin(const struct seat *s);
 /* Why its conversation began anew though there was one, until it has a
  * prompt; else NULL. */
 const char *seat_lost_reason(const struct seat *s);
+/* What the agent calls its session; NULL before it is ready. */
+const char *seat_agent_session(const struct seat *s);
 
 /* As worker_configure(); the seat must be ready, and with 1 is not until
  * AGENT_CONFIGURED. */

@@ -123,6 +123,12 @@ seat_lost_reason(const struct seat *s)
 	return s->lost_reason;
 }
 
+const char *
+seat_agent_session(const struct seat *s)
+{
+	return worker_session_id(s->worker);
+}
+
 int
 seat_configure(struct seat *s, const struct agent_setting *setting,
     struct err *e)

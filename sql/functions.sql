@@ -776,7 +776,7 @@ returns bigint language sql security definer
 set search_path = pg_catalog, hearth, pg_temp
 return hearth.request_for_agent('close_agent', chat, agent, requested_by);
 comment on function hearth.close_agent(uuid, text, text) is
-	'Asks the daemon to end the agent''s child in this chat; the conversation is kept and the next turn starts a new child. Returns the id in hearth.commands. 42704 unknown chat or agent';
+	'Asks the daemon to end the agent''s child in this chat, and to cancel its turn, also one that has begun and waits for a child; queued turns stay. The conversation is kept and the next turn starts a new child. Returns the id in hearth.commands. 42704 unknown chat or agent';
 
 create or replace function hearth.reset_agent(chat uuid, agent text,
 	requested_by text default null)
@@ -784,7 +784,7 @@ returns bigint language sql security definer
 set search_path = pg_catalog, hearth, pg_temp
 return hearth.request_for_agent('reset_agent', chat, agent, requested_by);
 comment on function hearth.reset_agent(uuid, text, text) is
-	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off, its session and what was set (model, mode, options): the next turn begins anew. Returns the id in hearth.commands. 42704 unknown chat or agent';
+	'Asks the daemon to end the agent''s child in this chat, and to forget its crashes, its back-off, its session and what was set (model, mode, options): the next turn begins anew, as does one that has no child yet; one that has is cancelled. Returns the id in hearth.commands. 42704 unknown chat or agent';
 
 create or replace function hearth.set_mode(chat uuid, agent text,
 	mode_id text, requested_by text default null)
@@ -839,7 +839,7 @@ returns bigint language sql security definer
 set search_path = pg_catalog, hearth, pg_temp
 return hearth.request_for_agent('suspend_agent', chat, agent, requested_by);
 comment on function hearth.suspend_agent(uuid, text, text) is
-	'Asks the daemon for the memory of the agent''s idle child in this chat: the child is ended, the conversation is kept, and the next turn goes on with it. Returns the id in hearth.commands, which fails with agent_busy when the agent is at work. 42704 unknown chat or agent';
+	'Asks the daemon for the memory of the agent''s idle child in this chat: the child is ended, the conversation is kept, and the next turn goes on with it. Returns the id in hearth.commands, which fails with agent_busy when the agent is at work or being started. 42704 unknown chat or agent';
 
 create or replace function hearth.resume_agent(chat uuid, agent text,
 	requested_by text default null)

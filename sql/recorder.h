@@ -211,6 +211,8 @@ struct setup_row {
 	const char *output;
 	bool is_now;              /* it ran just now; else nothing is written
 	                           * that is known already */
+	/* for the event alone, each in one line */
+	const char *command, *last_line;
 };
 void record_setup(struct chat_log *log, const struct setup_row *row);
 /* Tells the chat of it: the event agent_status. */

@@ -62,7 +62,11 @@ record_setup_event(struct chat_log *log, int64_t turn, const char *agent,
 		buf_adds(&b, "null");
 	else
 		buf_printf(&b, "%" PRId64, row->exit_code);
-	buf_printf(&b, ",\"ms\":%" PRId64 "}", row->ms);
+	buf_printf(&b, ",\"ms\":%" PRId64, row->ms);
+	json_member(&b, "command", row->command);
+	if (row->exit_code != 0)
+		json_member(&b, "last_line", row->last_line);
+	buf_addc(&b, '}');
 	record_event(log, turn, agent, "agent_status", b.data, b.len, false);
 	buf_free(&b);
 }

@@ -209,6 +209,10 @@ select w.subject, w.agent, hearth.brief(now() - w.since) as since,
 			from hearth.turns t
 			where t.queued_at > now() - interval '24 hours'
 				and (t.suspicious or t.status in ('failed', 'interrupted'))
+				and not exists (select from hearth.turns l
+					where l.chat_id = t.chat_id and l.id > t.id
+						and l.status = 'completed'
+						and not l.suspicious)
 		union all
 		select 'turn ' || t.id, t.agent, t.queued_at,
 				'queued for long; see the view queue'
@@ -250,7 +254,7 @@ select w.subject, w.agent, hearth.brief(now() - w.since) as since,
 	) w
 	order by w.since desc nulls last;
 comment on view hearth.warnings is
-	'What somebody should look at: failed and suspicious turns, long waits, back-off, gone nodes';
+	'What somebody should look at: failed and suspicious turns until a later one of their chat succeeds, long waits, back-off, gone nodes';
 
 create or replace view hearth.files_changed with (security_invoker) as
 select c.session_id, c.file_path, c.operation, c.status, c.agent,

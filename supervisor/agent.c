@@ -32,7 +32,9 @@ execution_ready(struct place *p, const struct agent_event *ev)
 	record_agent_session(p->chat->log, p->agent,
 	    &(struct agent_session_row){
 		.status = p->turn ? "active" : "idle",
-		.agent_session_id = ev->ready.session_id,
+		/* one that replaces a lost one, when it has been told that */
+		.agent_session_id = ev->ready.lost_reason ? NULL :
+		    ev->ready.session_id,
 		.resumed_by = ev->ready.resumed_by,
 		.offers = ev->ready.offers,
 		.config_hash = seat_config_hash(p->seat),

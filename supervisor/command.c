@@ -256,60 +256,76 @@ answer_permission(struct supervisor *sup, const struct command *c)
 }
 
 struct closing {
-	struct supervisor *sup;
+	struct session *session;
 	const struct command *command;
 	int64_t waiting;            /* for the end of its turns, or 0 */
 	bool is_answered;           /* by them */
 };
 
-/* Ends a seat that a user does not want any more; its turn is cancelled. */
-static void
-close_seat(struct closing *k, struct seat *seat)
+static bool
+is_about(const struct command *c, const char *chat, const char *agent)
 {
-	const struct command *c = k->command;
-	struct session *s = session_find(k->sup, seat_session(seat));
-	struct turn *t = s ? session_find_turn(s, seat_chat(seat),
-	    seat_agent(seat)) : NULL;
+	return (!c->chat || strcmp(c->chat, chat) == 0) &&
+	    (!c->agent || strcmp(c->agent, agent) == 0);
+}
 
-	if (!t) {
-		seat_stop(seat, "closed by a user");
-		return;
-	}
+static void
+close_turn(struct closing *k, struct turn *t)
+{
 	t->closes_seat = true;
-	if (turn_cancel(t, k->waiting, c->requested_by, "closed"))
+	if (turn_cancel(t, k->waiting, k->command->requested_by, "closed"))
 		k->is_answered = true;
 }
 
+/* Ends a seat that a user does not want any more; its turn is cancelled. */
 static void
 close_matching(void *ctx, struct seat *seat)
 {
 	struct closing *k = ctx;
-	const struct command *c = k->command;
+	struct turn *t;
 
-	if (c->chat && strcmp(c->chat, seat_chat(seat)) != 0)
+	if (!is_about(k->command, seat_chat(seat), seat_agent(seat)))
 		return;
-	if (c->agent && strcmp(c->agent, seat_agent(seat)) != 0)
-		return;
-	close_seat(k, seat);
+	t = session_find_turn(k->session, seat_chat(seat), seat_agent(seat));
+	if (t)
+		close_turn(k, t);
+	else
+		seat_stop(seat, "closed by a user");
+}
+
+static bool
+close_seats(struct session *s, const struct command *c, int64_t waiting)
+{
+	struct closing closing = { s, c, waiting, false };
+
+	warm_close(s, c->chat, c->agent);
+	pool_each(s->sup->pool, s->id, close_matching, &closing);
+	return closing.is_answered;
+}
+
+/* Those that have no child yet, whatever they wait for: nobody who asks for
+ * the child's end knows how far it has got. */
+static bool
+close_turns(struct session *s, const struct command *c, int64_t waiting)
+{
+	struct closing closing = { s, c, waiting, false };
+
+	LIST_EACH(pos, tmp, &s->turns) {
+		struct turn *t = LIST_ITEM(pos, struct turn, in_session);
+
+		if (is_about(c, t->chat->id, t->agent))
+			close_turn(&closing, t);
+	}
+	return closing.is_answered;
 }
 
 bool
 close_all(struct supervisor *sup, const struct command *c, int64_t waiting)
 {
 	struct session *s = session_find(sup, c->session);
-	struct closing closing = { sup, c, waiting, false };
+	bool is_answered = s && close_seats(s, c, waiting);
 
-	if (s)
-		warm_close(s, c->chat, c->agent);
-	pool_each(sup->pool, c->session, close_matching, &closing);
-	return closing.is_answered;
-}
-
-static void
-close_seats(struct supervisor *sup, const struct command *c)
-{
-	if (!close_all(sup, c, c->id))
-		done(sup, c);
+	return (s && close_turns(s, c, waiting)) || is_answered;
 }
 
 /* What was to be warmed behind a reset, and was asked for before this. */
@@ -338,7 +354,8 @@ close_agents(struct supervisor *sup, const struct command *c)
 
 	if (s)
 		close_late(s, c);
-	close_seats(sup, c);
+	if (!close_all(sup, c, c->id))
+		done(sup, c);
 }
 
 /* What waited for the end of the back-off sees it now. */
@@ -379,7 +396,8 @@ reset(struct session *s, const struct command *c)
 	record_unwanted(log, c->agent);
 	if (!known)
 		chat_log_close(&log);
-	close_seats(sup, c);
+	if (!close_seats(s, c, c->id))
+		done(sup, c);
 	s->n_ending++;
 	record_barrier(sup->recorder, on_reset_durable, s);
 }
@@ -413,17 +431,26 @@ note_suspended(struct supervisor *sup, const struct command *c,
 	session_tidy(s);
 }
 
-/* Without a child there is nothing to give back. */
+/* Without a child there is nothing to give back, unless there will be one. */
+static int
+suspend(struct session *s, struct seat *seat, const struct command *c,
+    struct err *e)
+{
+	if (s && session_find_turn(s, c->chat, c->agent))
+		return fail(e, "the agent has a turn");
+	if (s && warm_is_under_way(s, c->chat, c->agent))
+		return fail(e, "the agent is being started");
+	return seat ? seat_suspend(seat, e) : 0;
+}
+
 static void
 suspend_agent(struct supervisor *sup, const struct command *c)
 {
-	struct session *s = session_find(sup, c->session);
 	struct seat *seat = pool_find(sup->pool, c->session, c->chat,
 	    c->agent);
-	struct err e = { "the agent has a turn" };
+	struct err e;
 
-	if ((s && session_find_turn(s, c->chat, c->agent)) ||
-	    (seat && seat_suspend(seat, &e) != 0)) {
+	if (suspend(session_find(sup, c->session), seat, c, &e) != 0) {
 		record_command(sup->recorder, c->id, "failed", "agent_busy",
 		    e.text);
 	} else {

@@ -345,8 +345,9 @@ void copy_record_changes(struct chat *chat, int64_t turn, const char *agent,
 void setup_note(struct session *s, struct turn *t, const char **code,
     char **why);
 /* What is to be said of one that failed, freed by the caller; NULL: it did
- * not. limit: setup_timeout. */
-char *setup_words(const struct setup_outcome *o, int64_t limit);
+ * not. argv: the command; limit: setup_timeout. */
+char *setup_words(const struct setup_outcome *o, char *const *argv,
+    int64_t limit);
 
 /* supervisor/snapshot.c: worktrees that are prepared for new sessions */
 struct snapshots *snapshots_new(struct supervisor *sup, int64_t interval);

@@ -163,7 +163,8 @@ note_failure(struct snapshots *sn, const struct err *e)
 {
 	struct wanting *w = sn->project;
 	const struct setup_outcome *o = snapshot_work_setup(sn->work);
-	char *words = o ? setup_words(o, sn->sup->setup_timeout) : NULL;
+	char *words = o ? setup_words(o, w->setup, sn->sup->setup_timeout) :
+	    NULL;
 	int64_t wait = (int64_t)(sn->interval * 1e3);
 
 	for (int i = 0; i < w->failures && wait < RETRY_MAX_MS; i++)

@@ -97,12 +97,28 @@ new_turn(struct session *s, const struct claimed_turn *c)
 	return t;
 }
 
+/* The prompt tells the new session what was said in the lost one: from here on
+ * that is what a next child is to reopen. */
+static void
+note_replaced(struct turn *t, struct seat *seat)
+{
+	record_agent_session(t->chat->log, t->agent,
+	    &(struct agent_session_row){
+		.agent_session_id = seat_agent_session(seat),
+		.pid = -1,
+		.crash_count = -1,
+		.backoff_ms = -1,
+	    });
+}
+
 static void
 deliver(struct turn *t, struct seat *seat)
 {
 	/* wakes it, should it be hibernated */
 	seat_hold(seat, true);
 	set_state(t, TURN_RUNNING);
+	if (seat_lost_reason(seat))
+		note_replaced(t, seat);
 	whose_add(t->session, t->chat, t->id, t->agent, false);
 	record_turn_started(t->chat->log, t->id, t->agent,
 	    &(struct turn_start){

@@ -68,8 +68,9 @@ START_TEST(a_new_worktree_is_set_up_once)
 	check_true(!strstr(value(WORKTREE("setup_output")), "not-for"));
 	check_value("true", WORKTREE("(setup_ms >= 0 and setup_ended_at <= "
 	    "now())::text"));
-	check_value("done/0", "select concat_ws('/', payload ->> 'setup', "
-	    "payload ->> 'exit_code') from hearth.events where kind = "
+	check_value("done/0/sh -c ech", "select concat_ws('/', payload ->> "
+	    "'setup', payload ->> 'exit_code', left(payload ->> 'command', "
+	    "9), payload ->> 'last_line') from hearth.events where kind = "
 	    "'agent_status' and payload ? 'setup' and turn_id = %lld",
 	    (long long)turn);
 	/* what it did is nobody's change, but the base of changes */
@@ -91,15 +92,23 @@ START_TEST(a_failed_setup_fails_the_turn_and_is_tried_again)
 	int64_t turn;
 
 	prepare();
-	set_setup("echo no network >&2; test -e %s/network || exit 3", folder);
+	set_setup("echo looking; printf 'no\\tnetwork\\n\\n' >&2; "
+	    "test -e %s/network || exit 3", folder);
 	start(NULL);
 	turn = submit(chat, "fake", "say never");
 	wait_turn(turn, "failed", LIMIT);
 	ck_assert_str_eq(turn_of(turn, "error_code"), "setup_failed");
-	check_has(turn_of(turn, "error"), "exit code 3");
-	check_has(turn_of(turn, "error"), "no network");
+	/* by name, with the last that it said, and with what was before */
+	check_has(turn_of(turn, "error"), "the setup command \"sh -c echo "
+	    "looking; printf");
+	check_has(turn_of(turn, "error"), "…\" failed with exit code 3: "
+	    "no network; its output ends:\nlooking\nno\tnetwork");
+	check_value("failed/3/sh -c echo/no network", "select concat_ws('/', "
+	    "payload ->> 'setup', payload ->> 'exit_code', "
+	    "left(payload ->> 'command', 10), payload ->> 'last_line') "
+	    "from hearth.events where payload ? 'setup'");
 	check_value("3", WORKTREE("setup_exit_code"));
-	check_has(value(WORKTREE("setup_output")), "no network\n");
+	check_has(value(WORKTREE("setup_output")), "no\tnetwork\n");
 	shell("touch %s/network", folder);
 	complete(chat, "fake", "write mine.txt m");
 	check_value("0", WORKTREE("setup_exit_code"));

@@ -267,14 +267,16 @@ START_TEST(setup_is_recorded_once_unless_it_ran_again)
 	record_setup(chat, &row);
 	flush();
 	ck_assert_str_eq(pg_value(pg, SETUP), "3 70 no t");
-	row = (struct setup_row){ -1, 900, "late", true };
+	row = (struct setup_row){ -1, 900, "late", true, "npm ci", "a \"b\"" };
 	record_setup(chat, &row);
 	record_setup_event(chat, 0, "fake", &row);
 	flush();
 	ck_assert_str_eq(pg_value(pg, SETUP), "900 late t");
 	ck_assert_str_eq(pg_value(pg, "select concat_ws(' ', kind, "
-	    "payload ->> 'setup', payload ->> 'ms', payload -> 'exit_code') "
-	    "from hearth.events"), "agent_status failed 900 null");
+	    "payload ->> 'setup', payload ->> 'ms', payload -> 'exit_code', "
+	    "payload ->> 'command', payload ->> 'last_line') "
+	    "from hearth.events"),
+	    "agent_status failed 900 null npm ci a \"b\"");
 }
 END_TEST
 

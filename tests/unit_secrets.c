@@ -10,7 +10,8 @@
 #include "worker/secrets.h"
 
 static const char *const env[] = { "API_KEY=sk-abcdef0123", "MODEL=tiny",
-	"TOKEN=abcdef0123", "EMPTY=", "UNSET", NULL };
+	"TOKEN=abcdef0123", "EMPTY=", "UNSET", "QUOTED=a\"b\\c/d\té\U0001F511",
+	"PATTERN=\\d+\\.\\w+", NULL };
 static const char mcp[] = "[{\"name\":\"m\",\"env\":[{\"name\":\"PASSWORD\","
 	"\"value\":\"correct horse\"}]},7,{\"headers\":[{\"name\":"
 	"\"Authorization\",\"value\":\"Bearer 0011223344\"},{\"name\":\"X\"},"
@@ -35,6 +36,18 @@ static const struct {
 	{ "token 0011223344", "token [Authorization]" },
 	/* of an environment that is written as an object */
 	{ "pin 12345678", "pin [PIN]" },
+	/* as it is, and as one or another writes it in JSON */
+	{ "is a\"b\\c/d\té\U0001F511 bad", "is [QUOTED] bad" },
+	{ "{\"key\":\"a\\\"b\\\\c/d\\té\U0001F511\"}",
+	    "{\"key\":\"[QUOTED]\"}" },
+	{ "a\\u0022b\\u005Cc\\/d\\u0009\\u00e9\\ud83d\\udd11.", "[QUOTED]." },
+	{ "\\u0073k-abcdef0123", "[API_KEY]" },
+	{ "\\d+\\.\\w+ \\\\d+\\\\.\\\\w+", "[PATTERN] [PATTERN]" },
+	/* what only begins so, or is no escape */
+	{ "a\\\"b\\\\c/d\\t", "a\\\"b\\\\c/d\\t" },
+	{ "a\\\"b\\u00", "a\\\"b\\u00" },
+	{ "a\\\"b\\", "a\\\"b\\" },
+	{ "\\q sk-\\uabcdef0123", "\\q sk-\\u[TOKEN]" },
 };
 
 START_TEST(secrets_are_shown_by_their_names)

@@ -2,19 +2,23 @@
 /*
  * See secrets.h. Which values are secret nobody says, so all are that are long
  * enough to be one; the name that stands for it keeps the sentence readable
- * where it was none. Longer ones go first: one may be part of another.
+ * where it was none. Longer ones go first: one may be part of another. Agents
+ * and their providers quote what they were given in JSON, each with escapes of
+ * its own choice, so a value is also looked for as any of them would write it.
  *
  * Tests: tests/unit_secrets.c.
  */
 #include "worker/secrets.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "worker/json_chars.h"
 
 /* Shorter ones are flags and numbers, and words that stand everywhere. */
 #define SECRET_LEAST 8
@@ -98,18 +102,96 @@ secrets_new(char *const *env, const char *mcp_servers)
 	return s;
 }
 
+static void
+write_utf8(int c, char out[static 5])
+{
+	static const int lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+	int n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	for (int i = n - 1; i > 0; i--, c >>= 6)
+		out[i] = (char)(0x80 | (c & 0x3F));
+	out[0] = (char)(lead[n] | c);
+}
+
+/* What stands at p, perhaps escaped as in a JSON string: its bytes in out;
+ * returns how much of the text it takes. */
+static size_t
+read_char(const char *p, const char *end, char out[static 5])
+{
+	static const char letters[] = "\"\\/bfnrt";
+	static const char meanings[] = "\"\\/\b\f\n\r\t";
+	const char *letter;
+	int c, len;
+	bool bad;
+
+	memset(out, 0, 5);
+	out[0] = *p;
+	if (*p != '\\' || p + 1 == end)
+		return 1;
+	if (p[1] == 'u') {
+		c = json_unicode_escape(p, end, &len, &bad);
+		if (c < 0)
+			return 1;
+		write_utf8(c, out);
+		return (size_t)len;
+	}
+	letter = strchr(letters, p[1]);
+	if (letter == NULL)
+		return 1;
+	out[0] = meanings[letter - letters];
+	return 2;
+}
+
+/* How much of the text at p is the value as JSON writes it; 0: it is not. */
+static size_t
+escaped_length(const char *p, const char *end, const char *value)
+{
+	const char *from = p;
+	char c[5];
+
+	while (*value != '\0') {
+		if (p == end)
+			return 0;
+		p += read_char(p, end, c);
+		if (strncmp(value, c, strlen(c)) != 0)
+			return 0;
+		value += strlen(c);
+	}
+	return (size_t)(p - from);
+}
+
+/* The first place from there on where it stands, as it is or escaped. */
+static const char *
+find(const char *from, const char *end, const struct secret *secret,
+    size_t *len)
+{
+	const char begins[] = { secret->value[0], '\\', '\0' };
+
+	for (;; from++) {
+		from += strcspn(from, begins);
+		if (from == end)
+			return NULL;
+		*len = strncmp(from, secret->value, secret->len) == 0 ?
+		    secret->len : escaped_length(from, end, secret->value);
+		if (*len > 0)
+			return from;
+	}
+}
+
 static char *
 replace(char *text, const struct secret *secret)
 {
-	const char *at = strstr(text, secret->value), *from = text;
+	const char *from = text, *end = text + strlen(text), *at;
 	struct buf b = { 0 };
+	size_t len;
 
+	at = find(from, end, secret, &len);
 	if (at == NULL)
 		return text;
-	for (; at != NULL; at = strstr(from, secret->value)) {
+	for (; at != NULL; at = find(from, end, secret, &len)) {
 		buf_add(&b, from, (size_t)(at - from));
 		buf_adds(&b, secret->name);
-		from = at + secret->len;
+		from = at + len;
 	}
 	buf_adds(&b, from);
 	free(text);

@@ -3,7 +3,8 @@
  * The secrets that an agent was given: values of its registry entry's env, and
  * of env and headers of its MCP servers. What an agent says of an error may
  * hold them; before that gets into a log or a row, each is replaced by its
- * name in brackets, [API_KEY]. Pure.
+ * name in brackets, [API_KEY], also where it is escaped as in a JSON string.
+ * Pure.
  */
 #ifndef HEARTH_SECRETS_H
 #define HEARTH_SECRETS_H

@@ -527,6 +527,12 @@ worker_serial(const struct worker *w)
 	return w->serial;
 }
 
+const char *
+worker_session_id(const struct worker *w)
+{
+	return w->session_id;
+}
+
 pid_t
 worker_pid(const struct worker *w)
 {

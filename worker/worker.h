@@ -88,6 +88,8 @@ enum worker_state worker_state(const struct worker *w);
 const char *worker_state_name(enum worker_state s);
 int64_t worker_serial(const struct worker *w);
 pid_t worker_pid(const struct worker *w);
+/* What the agent calls its session; NULL before it is ready. */
+const char *worker_session_id(const struct worker *w);
 /* When the last byte came from the agent, on base/clock. */
 int64_t worker_last_active(const struct worker *w);
 /* Commands that the agent has in terminals are still running. */

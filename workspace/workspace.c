@@ -209,6 +209,12 @@ working_copy_setup(const struct working_copy *wc)
 	return wc->has_setup ? &wc->setup : NULL;
 }
 
+char *const *
+working_copy_setup_command(const struct working_copy *wc)
+{
+	return wc->setup_command;
+}
+
 const char *
 working_copy_prepared(const struct working_copy *wc)
 {

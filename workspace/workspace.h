@@ -88,6 +88,8 @@ struct setup_outcome {
 };
 /* After working_copy_make(), also a failed one; NULL: none ran. */
 const struct setup_outcome *working_copy_setup(const struct working_copy *wc);
+/* The one that it was given, which may be newer than one that ran earlier. */
+char *const *working_copy_setup_command(const struct working_copy *wc);
 /* The prepared one (workspace/snapshots.h) that it has become in the last
  * working_copy_make(); NULL: none. */
 const char *working_copy_prepared(const struct working_copy *wc);

@@ -1,4 +1,6 @@
--- Upsert; null stays as it is. offers are merged with those that are known.
+-- Upsert; null stays as it is. offers are merged with those that are known. A
+-- child that has a session ends what was said of one that was lost, or could not
+-- be reopened: the next child is to reopen this one.
 -- $1 age in ms, $2 chat, $3 agent, $4 node, $5 status, $6 end_reason,
 -- $7 agent_session_id ('': none any more), $8 resumed_by, $9 offers, $10 config_hash,
 -- $11 last_error, $12 last_error_code, $13 pid (0: none any more, below: as it
@@ -41,8 +43,12 @@ on conflict (chat_id, agent) do update set
 	mode_id = coalesce(excluded.mode_id, a.mode_id),
 	model = coalesce(excluded.model, a.model),
 	config_hash = coalesce($10::text, a.config_hash),
-	last_error = coalesce($11::text, a.last_error),
-	last_error_code = coalesce($12::text, a.last_error_code),
+	last_error = coalesce($11::text, case when $7::text <> ''
+			and a.last_error_code in ('session_lost', 'resume_failed')
+		then null else a.last_error end),
+	last_error_code = coalesce($12::text, case when $7::text <> ''
+			and a.last_error_code in ('session_lost', 'resume_failed')
+		then null else a.last_error_code end),
 	pid = case when $13::bigint < 0 then a.pid
 		else nullif($13::bigint, 0) end,
 	crash_count = coalesce($14::bigint, a.crash_count),

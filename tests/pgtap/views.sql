@@ -178,6 +178,32 @@ select results_eq('select agent, age, asks from hearth.pending_permissions',
 	$$ values ('qwen', '10m', 'Run make') $$, 'pending_permissions');
 select is((select warning from hearth.warnings where subject = 'request 1'),
 	'nobody has answered the agent''s question', 'and its warning');
+-- A later success of the chat ends the warning, nothing else does.
+create function pg_temp.warned() returns text language sql
+return (select string_agg(subject, ' ' order by subject) from hearth.warnings
+	where subject like 'turn %');
+create function pg_temp.goes_on(chat integer, how text, odd boolean)
+returns text language plpgsql as $$
+declare
+	warned text;
+begin
+	insert into hearth.turns (id, chat_id, session_id, agent, prompt, status,
+		ended_at, suspicious)
+	values (99, pg_temp.id(chat), pg_temp.id(1), 'other', '[]', how, now(),
+		odd);
+	warned := pg_temp.warned();
+	delete from hearth.turns where id = 99;
+	return warned;
+end $$;
+select is(pg_temp.warned(), 'turn 3 turn 4', 'two turns are warned of');
+select is(pg_temp.goes_on(12, 'completed', false), 'turn 3',
+	'one that failed, until the next is well');
+select is(pg_temp.goes_on(11, 'completed', false), 'turn 4',
+	'so a suspicious one');
+select is(pg_temp.goes_on(12, 'completed', true), 'turn 3 turn 4 turn 99',
+	'a suspicious end is no success');
+select is(pg_temp.goes_on(12, 'cancelled', false), 'turn 3 turn 4',
+	'nor is a cancelled one');
 update hearth.turns set error = repeat('x', 55) where id = 4;
 select is((select warning from hearth.warnings where subject = 'turn 4'),
 	'failed: ' || repeat('x', 55), 'a warning that fits is whole');

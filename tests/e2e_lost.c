@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is lost, and what is told of it: conversations that begin anew.
+ */
+#include "tests/e2e.h"
+
+#include "base/alloc.h"
+
+#define HOW "select resumed_by from hearth.agent_sessions"
+
+static void
+close_child(const char *agent)
+{
+	sql("select hearth.close_agent('%s', '%s')", chat, agent);
+	wait_value("closed", LIMIT, "select status from "
+	    "hearth.agent_sessions where pid is null and agent = '%s'", agent);
+}
+
+/* ---- conversations that begin anew */
+
+/* In the ways in which an agent can lose its session. */
+enum { IN_MID_LIFE, BROKEN, GONE, WAYS };
+
+/* The agent reopens its sessions, but has just lost that of the chat. */
+static void
+lose_conversation(int way)
+{
+	const char *code = way == BROKEN ? "resume_failed" : "session_lost";
+	int64_t turn;
+
+	prepare();
+	shell("mkdir -m 0777 %s/sessions", folder);
+	add_agent("forgets", "--resume", "--store",
+	    keep(xasprintf("%s/sessions", folder)), NULL);
+	start(NULL);
+	complete(chat, "forgets", "say remember me");
+	if (way != IN_MID_LIFE)
+		close_child("forgets");
+	shell("rm %s/sessions/*", folder);
+	if (way == GONE) /* the next turn finds it out, and goes on */
+		return;
+	if (way == BROKEN)
+		add_agent("forgets", "--resume", "--session-lost", "-32603",
+		    "--lost-words", "The disk is full", NULL);
+	turn = submit(chat, "forgets", "error -32002 Resource not found");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), code);
+	wait_value("", LIMIT, "select pid from hearth.agent_sessions");
+	check_value(code, "select last_error_code from hearth.agent_sessions "
+	    "where crash_count = 1");
+}
+
+static void
+cancel(int64_t turn)
+{
+	sql("select hearth.cancel(%lld)", (long long)turn);
+	wait_turn(turn, "cancelled", LIMIT);
+}
+
+START_TEST(a_new_conversation_outlives_a_first_turn_that_is_cancelled)
+{
+	int64_t turn;
+
+	lose_conversation(_i);
+	turn = submit(chat, "forgets", "echo-block 0;hang");
+	wait_text(turn, "remember me");
+	check_value("", "select last_error_code from hearth.agent_sessions");
+	cancel(turn);
+	/* from here on it is reopened */
+	add_agent("forgets", "--resume", NULL);
+	close_child("forgets");
+	turn = complete(chat, "forgets", "echo-blocks");
+	ck_assert_str_eq(text_of(turn), "[blocks 1]");
+	check_value("resume", HOW);
+}
+END_TEST
+
+/* It has said nothing of the old one yet, so it is none to go on with. */
+START_TEST(one_that_nothing_was_said_in_is_told_the_record_again)
+{
+	int64_t turn;
+
+	lose_conversation(_i);
+	sql("select hearth.warm('%s', 'forgets')", chat);
+	wait_value("idle/new", LIMIT, "select status || '/' || resumed_by "
+	    "from hearth.agent_sessions");
+	close_child("forgets");
+	turn = complete(chat, "forgets", "echo-block 0");
+	check_has(text_of(turn), "remember me");
+	check_value("replay", HOW);
+}
+END_TEST
+
+static void
+add(TCase *tc)
+{
+	tcase_add_loop_test(tc,
+	    a_new_conversation_outlives_a_first_turn_that_is_cancelled, 0, WAYS);
+	tcase_add_loop_test(tc,
+	    one_that_nothing_was_said_in_is_told_the_record_again, 0, WAYS);
+}
+
+int
+main(void)
+{
+	return e2e_main("lost", add);
+}
