@@ -117,6 +117,29 @@ START_TEST(a_question_is_answered_by_its_id_whatever_that_is)
 }
 END_TEST
 
+/* ---- numbers that are none */
+
+/* As Python's json writes them; a line that cannot be read might be the answer
+ * that somebody waits for. */
+START_TEST(an_answer_with_numbers_that_are_none_is_an_answer)
+{
+	int64_t turn;
+
+	start(NULL);
+	complete(chat, "fake", "usage 10 1000 0.5;usage-result 3 4");
+	turn = submit(chat, "fake", "usage 20 1000 NaN;on-cancel never;say x;"
+	    "raw {\"jsonrpc\":\"2.0\",\"id\":@P@,\"result\":{\"stopReason\":"
+	    "\"end_turn\",\"usage\":{\"inputTokens\":NaN,"
+	    "\"outputTokens\":-Infinity},\"_meta\":[ Infinity]}};hang");
+	wait_turn(turn, "completed", LIMIT);
+	check_value("0.5/3/4/20", "select concat_ws('/', cost, input_tokens, "
+	    "output_tokens, context_used) from hearth.agent_sessions");
+	check_value("/t", "select concat_ws('/', coalesce(payload #>> "
+	    "'{cost,amount}', ''), repaired) from hearth.events where kind = "
+	    "'usage' and turn_id = %lld", (long long)turn);
+}
+END_TEST
+
 /* ---- ends */
 
 START_TEST(an_answer_without_a_line_end_counts_when_the_agent_ends)
@@ -194,6 +217,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc,
 	    a_session_that_had_no_prompt_is_given_up_at_once);
 	tcase_add_test(tc, a_question_is_answered_by_its_id_whatever_that_is);
+	tcase_add_test(tc,
+	    an_answer_with_numbers_that_are_none_is_an_answer);
 	tcase_add_test(tc,
 	    an_answer_without_a_line_end_counts_when_the_agent_ends);
 	tcase_add_test(tc,
