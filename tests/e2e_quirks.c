@@ -69,6 +69,32 @@ START_TEST(null_is_an_answer_wherever_it_may_be)
 }
 END_TEST
 
+/* ---- sessions that were never used */
+
+/* Agents that store a session with its first prompt do not find one that was
+ * only warmed, and not all say so in words that are known. */
+START_TEST(a_session_that_had_no_prompt_is_given_up_at_once)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("lazy", "--resume", "--session-lost", "-32603",
+	    "--lost-words", "Internal error", NULL);
+	wait_command(number("select hearth.warm('%s', 'lazy')", chat));
+	close_child("lazy");
+	wait_command(number("select hearth.warm('%s', 'lazy')", chat));
+	close_child("lazy");
+	turn = complete(chat, "lazy", "echo-turn;echo-blocks");
+	ck_assert_str_eq(text_of(turn), "[turn 1][blocks 1]");
+	check_value("new", "select resumed_by from hearth.agent_sessions");
+	/* one that had is worth a second try */
+	close_child("lazy");
+	turn = submit(chat, "lazy", "say x");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "resume_failed");
+}
+END_TEST
+
 /* ---- ids */
 
 START_TEST(a_question_is_answered_by_its_id_whatever_that_is)
@@ -88,6 +114,29 @@ START_TEST(a_question_is_answered_by_its_id_whatever_that_is)
 		wait_turn(turn, "completed", LIMIT);
 		ck_assert_str_eq(text_of(turn), "[permission allow-once]on");
 	}
+}
+END_TEST
+
+/* ---- numbers that are none */
+
+/* As Python's json writes them; a line that cannot be read might be the answer
+ * that somebody waits for. */
+START_TEST(an_answer_with_numbers_that_are_none_is_an_answer)
+{
+	int64_t turn;
+
+	start(NULL);
+	complete(chat, "fake", "usage 10 1000 0.5;usage-result 3 4");
+	turn = submit(chat, "fake", "usage 20 1000 NaN;on-cancel never;say x;"
+	    "raw {\"jsonrpc\":\"2.0\",\"id\":@P@,\"result\":{\"stopReason\":"
+	    "\"end_turn\",\"usage\":{\"inputTokens\":NaN,"
+	    "\"outputTokens\":-Infinity},\"_meta\":[ Infinity]}};hang");
+	wait_turn(turn, "completed", LIMIT);
+	check_value("0.5/3/4/20", "select concat_ws('/', cost, input_tokens, "
+	    "output_tokens, context_used) from hearth.agent_sessions");
+	check_value("/t", "select concat_ws('/', coalesce(payload #>> "
+	    "'{cost,amount}', ''), repaired) from hearth.events where kind = "
+	    "'usage' and turn_id = %lld", (long long)turn);
 }
 END_TEST
 
@@ -165,7 +214,11 @@ static void
 add_tests(TCase *tc)
 {
 	tcase_add_loop_test(tc, null_is_an_answer_wherever_it_may_be, 0, 2);
+	tcase_add_test(tc,
+	    a_session_that_had_no_prompt_is_given_up_at_once);
 	tcase_add_test(tc, a_question_is_answered_by_its_id_whatever_that_is);
+	tcase_add_test(tc,
+	    an_answer_with_numbers_that_are_none_is_an_answer);
 	tcase_add_test(tc,
 	    an_answer_without_a_line_end_counts_when_the_agent_ends);
 	tcase_add_test(tc,

@@ -496,6 +496,13 @@ static const struct {
 	  "[5e-324,0.1e-323,null,null]" },
 	{ "[0e5,0.0,-0,0e99999]", "[0e5,0.0,-0,null]" },
 	{ "[1e+400 ,1E400]", "[null ,null]" },
+	/* what Python makes of numbers that JSON has not */
+	{ "{\"a\":NaN,\"b\": Infinity ,\"c\":[-Infinity,NaN]}",
+	  "{\"a\":null,\"b\": null ,\"c\":[null,null]}" },
+	{ "[\"NaN\",NaNa,aNaN,nan,--Infinity,1Infinity,Infinit,NaN:1,I,N",
+	  NULL },
+	{ "NaN", NULL },
+	{ "-Infinity", NULL },
 	/* no numbers, so not ours to mend */
 	{ "[01e999,1e,1e+,-,1.e999,.5e999,1e999e999,--1e999]", NULL },
 	{ "\"1e999\"", NULL },

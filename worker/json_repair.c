@@ -4,7 +4,9 @@
  * only strings, numbers and depth; as long as nothing is wrong, nothing is
  * copied. Broken syntax is passed on as it is: the parser refuses it. A repair
  * must never turn text that is no JSON into JSON that means something, hence
- * only a number of correct form becomes null.
+ * only a number of correct form becomes null, or one of the three words that
+ * Python writes where it has no number: an answer that is lost for one of them
+ * is a turn without an end.
  *
  * Repairing twice is the same as once (tests/fuzz_envelope.c).
  */
@@ -12,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/utf8.h"
 #include "worker/json_chars.h"
@@ -24,6 +27,7 @@
 #define MAX_DIGITS 300
 
 struct walk {
+	const char *begin;
 	const char *p;
 	const char *end;
 	const char *copied; /* all before is in mended, once it is not empty */
@@ -207,6 +211,36 @@ walk_number(struct walk *w)
 		replace(w, from, w->p, "null", 4);
 }
 
+static bool
+is_one_of(char c, const char *these)
+{
+	return c != '\0' && strchr(these, c) != NULL;
+}
+
+static bool
+is_word(const struct walk *w, const char *word)
+{
+	size_t n = strlen(word);
+
+	return (size_t)(w->end - w->p) >= n && memcmp(w->p, word, n) == 0 &&
+	    (w->p + n == w->end || is_one_of(w->p[n], ",]} \t"));
+}
+
+/* NaN, Infinity, -Infinity, where a value may stand. */
+static void
+walk_word(struct walk *w)
+{
+	size_t n = is_word(w, "NaN") ? strlen("NaN") :
+	    is_word(w, "Infinity") ? strlen("Infinity") : 0;
+	const char *from = w->p;
+
+	w->p += n > 0 ? n : 1;
+	if (n == strlen("Infinity") && from > w->begin && from[-1] == '-')
+		from--;
+	if (n > 0 && from > w->begin && is_one_of(from[-1], ":,[ \t"))
+		replace(w, from, w->p, "null", 4);
+}
+
 static void
 walk_high(struct walk *w)
 {
@@ -231,6 +265,8 @@ walk_all(struct walk *w)
 			walk_string(w);
 		} else if (is_of_number(c)) {
 			walk_number(w);
+		} else if (c == 'N' || c == 'I') {
+			walk_word(w);
 		} else if ((unsigned char)c >= 0x80) {
 			walk_high(w);
 		} else {
@@ -247,7 +283,7 @@ walk_all(struct walk *w)
 enum json_repair
 json_repair(const char *p, size_t n, struct buf *out)
 {
-	struct walk w = { .p = p, .end = p + n, .copied = p };
+	struct walk w = { .begin = p, .p = p, .end = p + n, .copied = p };
 	enum json_repair result = JSON_CLEAN;
 
 	if (!walk_all(&w)) {

@@ -2,8 +2,9 @@
 /*
  * Makes JSON text that PostgreSQL's jsonb (and jansson) will take, before it
  * is parsed: invalid UTF-8, the escape for U+0000 and lone surrogate escapes
- * become U+FFFD; a number that no double can hold becomes null. Structure is
- * not checked, save that nesting over JSON_DEPTH is refused. Pure.
+ * become U+FFFD; a number that no double can hold becomes null, and so do NaN,
+ * Infinity and -Infinity. Structure is not checked, save that nesting over
+ * JSON_DEPTH is refused. Pure.
  */
 #ifndef HEARTH_JSON_REPAIR_H
 #define HEARTH_JSON_REPAIR_H

@@ -22,6 +22,10 @@ select t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	coalesce(x.wanted, '{}') || jsonb_build_object('offers', x.offers
 		- '{availableCommands,agentCapabilities}'::text[]) as wanted,
 	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
+		-- nothing is lost of one that has had no prompt
+		or not exists (select from hearth.turns n
+			where n.chat_id = t.chat_id and n.agent = t.agent
+				and n.started_at is not null and n.id <> t.id)
 		as may_replace,
 	cardinality(a.launcher)::bigint as launcher_words,
 	s.tenant,

@@ -22,6 +22,9 @@ select c.session_id as session, c.id as chat, a.name as agent,
 		- '{availableCommands,agentCapabilities}'::text[]) as wanted,
 	s.tenant,
 	coalesce(x.crash_count > 0 and x.last_error_code = 'resume_failed', false)
+		or not exists (select from hearth.turns n
+			where n.chat_id = c.id and n.agent = a.name
+				and n.started_at is not null)
 		as may_replace,
 	cardinality(a.launcher)::bigint as launcher_words,
 	not a.warm as ends_child, s.ephemeral as is_ephemeral,
