@@ -3,21 +3,19 @@
  * The life of the embedded PostgreSQL, as a state machine on the loop; its
  * states and edges are in sql/cluster_state.def.
  *
- * Owns at most one child at a time: rm (of an unfinished initdb), initdb, or
- * the server. initdb works in pg.new, which becomes pg only when it is whole,
+ * Runs at most one program at a time: rm (of what an initdb left), initdb, or
+ * the server. initdb works in pg.new-*, which becomes pg only when it is whole,
  * so pg is a cluster or it is not there. The server counts as ready when
- * postmaster.pid, written by that very child, says so. A child's end is judged
- * in on_gone(), when nothing of it is left and all it said was read. Callbacks
- * run from the loop, never from within cluster_*().
+ * postmaster.pid, written by that very process, says so. Callbacks run from the
+ * loop, never from within cluster_*().
  *
  * Must never know: roles, databases and the schema; `hearth init` makes those.
- * Read next: sql/cluster_files.h.
+ * Read next: sql/cluster_files.h, sql/cluster_program.h.
  */
 #include "sql/cluster.h"
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,17 +25,14 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/programs.h"
-#include "base/ring.h"
 #include "sql/cluster_files.h"
+#include "sql/cluster_program.h"
 
 #define OBJECT "embedded postgres"
-#define LOG_LIMIT (4 * 1024 * 1024)
-#define TAIL_SIZE 8192
 #define POLL_INTERVAL 0.05
 /* An earlier server: its keeper needs at most 20 s; then we end it. */
 #define EARLIER_ASK 25000
@@ -78,17 +73,14 @@ struct cluster {
 	struct cluster_callbacks cb;
 	void *ctx;
 	enum cluster_state state; /* only set_state() writes it */
-	char *state_dir, *data_dir, *new_dir, *socket_dir;
+	char *state_dir, *data_dir, *socket_dir;
+	char *new_dir;            /* where initdb works; NULL: not yet */
+	char **left;              /* such folders of earlier lives, or NULL */
 	char *conninfo, *admin_conninfo;
 	struct cluster_user user;
 	char *bin_dir;            /* NULL until it was looked for */
-	struct child *child;      /* NULL: none */
-	struct child_exit exit;   /* of the child, once it has exited */
-	ev_io out, err;
+	struct cluster_program *program; /* that runs, or ran last */
 	ev_timer timer;           /* the next step of this state */
-	int log_fd;               /* pg.log; -1: cannot be written */
-	off_t log_size;
-	struct ring *tail;        /* what the child said last */
 	int64_t since;            /* when the state began, clock_ms() */
 	pid_t earlier;            /* the server of an earlier life */
 	bool asked_earlier;
@@ -128,173 +120,6 @@ give_up(struct cluster *c, const char *why)
 	c->cb.fatal(c->ctx, why);
 }
 
-/* The log file */
-
-static void
-open_log(struct cluster *c)
-{
-	char *path = xasprintf("%s/pg.log", c->state_dir);
-	struct stat st;
-
-	c->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW |
-	    O_CLOEXEC, 0640);
-	if (c->log_fd == -1)
-		log_warning(OBJECT, "%s: %s", path, strerror(errno));
-	c->log_size = c->log_fd != -1 && fstat(c->log_fd, &st) == 0 ?
-	    st.st_size : 0;
-	free(path);
-}
-
-static void
-rotate_log(struct cluster *c)
-{
-	char *path = xasprintf("%s/pg.log", c->state_dir);
-	char *old = xasprintf("%s.1", path);
-
-	close(c->log_fd);
-	if (rename(path, old) == -1)
-		log_warning(OBJECT, "%s: %s", old, strerror(errno));
-	open_log(c);
-	free(old);
-	free(path);
-}
-
-static void
-keep_output(struct cluster *c, const char *p, size_t n)
-{
-	ssize_t done;
-
-	ring_add(c->tail, p, n);
-	if (c->log_fd == -1)
-		return;
-	if (c->log_size > LOG_LIMIT)
-		rotate_log(c);
-	done = write(c->log_fd, p, n);
-	if (done > 0)
-		c->log_size += done;
-}
-
-/* false: there is nothing more to read (now, or at all). */
-static bool
-read_output(struct cluster *c, ev_io *w)
-{
-	char p[16384];
-	ssize_t n;
-
-	if (!ev_is_active(w))
-		return false;
-	n = read(w->fd, p, sizeof(p));
-	if (n > 0)
-		keep_output(c, p, (size_t)n);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		ev_io_stop(c->loop, w);
-	return n > 0;
-}
-
-static void
-on_output(struct ev_loop *loop, ev_io *w, int revents)
-{
-	(void)loop;
-	(void)revents;
-	read_output(w->data, w);
-}
-
-/* The line in which a program says why it ended: the last complaint. */
-static char *
-last_words(const struct cluster *c)
-{
-	static const char *const marks[] = { "PANIC:", "FATAL:", "error:" };
-	char *text = ring_text(c->tail, TAIL_SIZE), *line, *best = NULL;
-
-	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-		for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-			char *complaint = strstr(line, marks[i]);
-
-			best = complaint != NULL ? complaint : best;
-		}
-	}
-	best = xstrdup(best != NULL ? best : "");
-	free(text);
-	return best;
-}
-
-/* How the child ended, in words; the caller frees. */
-static char *
-tell_end(const struct cluster *c, const char *program)
-{
-	const struct child_exit *x = &c->exit;
-	char *words = last_words(c), *why;
-	const char *colon = *words != '\0' ? ": " : "";
-
-	if (x->exec_errno != 0)
-		why = xasprintf("%s cannot be started: %s: %s", program,
-		    x->exec_step, strerror(x->exec_errno));
-	else if (x->term_signal != 0)
-		why = xasprintf("%s was ended by signal %d (%s)%s%s", program,
-		    x->term_signal, strsignal(x->term_signal), colon, words);
-	else
-		why = xasprintf("%s ended with code %d%s%s (see %s/pg.log)",
-		    program, x->exit_code, colon, words, c->state_dir);
-	free(words);
-	return why;
-}
-
-/* The child */
-
-static void on_exited(struct child *child, void *ctx,
-    const struct child_exit *x);
-static void on_gone(struct child *child, void *ctx);
-
-static void
-watch_output(struct cluster *c)
-{
-	ev_io_init(&c->out, on_output, child_stdout(c->child), EV_READ);
-	ev_io_init(&c->err, on_output, child_stderr(c->child), EV_READ);
-	c->out.data = c->err.data = c;
-	ev_io_start(c->loop, &c->out);
-	ev_io_start(c->loop, &c->err);
-}
-
-static int
-start_child(struct cluster *c, char *const *argv, const char *ladder,
-    struct err *e)
-{
-	static const struct child_callbacks cb = {
-		.exited = on_exited, .gone = on_gone,
-	};
-	char **env = child_environment();
-	struct child_spec spec = {
-		.label = OBJECT, .argv = argv, .cwd = c->state_dir,
-		.as_user = c->user.is_other, .uid = c->user.uid,
-		.gid = c->user.gid, .ladder = ladder, .pass_fd = -1,
-		.stdin_fd = -1,
-	};
-	int rc;
-
-	child_setenv(&env, "LC_ALL=C.UTF-8");
-	spec.envp = env;
-	ring_free(&c->tail);
-	c->tail = ring_new(TAIL_SIZE);
-	memset(&c->exit, 0, sizeof(c->exit));
-	rc = child_start(c->loop, &spec, &cb, c, &c->child, e);
-	strv_free(&env);
-	if (rc == -1)
-		return -1;
-	child_close_stdin(c->child);
-	watch_output(c);
-	return 0;
-}
-
-static void
-drop_child(struct cluster *c)
-{
-	if (c->child == NULL)
-		return;
-	ev_io_stop(c->loop, &c->out);
-	ev_io_stop(c->loop, &c->err);
-	child_free(&c->child);
-}
-
 /* The steps */
 
 static void
@@ -302,24 +127,15 @@ start_tool(struct cluster *c, enum cluster_state state, char *const *argv)
 {
 	struct err e;
 
-	if (start_child(c, argv, "TERM:3000", &e) == -1)
+	if (cluster_program_start(c->program, &c->user, argv, "TERM:3000",
+	    &e) == -1)
 		give_up(c, e.text);
 	else
 		set_state(c, state);
 }
 
 static void
-remove_unfinished(struct cluster *c)
-{
-	char *argv[] = { (char *)"rm", (char *)"-rf", (char *)"--",
-		c->new_dir, NULL };
-
-	log_info(OBJECT, "removing %s, which an earlier initdb left", c->new_dir);
-	start_tool(c, CLUSTER_CLEANING, argv);
-}
-
-static void
-begin_initdb(struct cluster *c)
+run_initdb(struct cluster *c)
 {
 	char *initdb = xasprintf("%s/initdb", c->bin_dir);
 	char *argv[] = { initdb, (char *)"-D", c->new_dir,
@@ -327,29 +143,71 @@ begin_initdb(struct cluster *c)
 		(char *)"--locale=C.UTF-8", (char *)"--auth-local=peer",
 		(char *)"--auth-host=reject", (char *)"--no-instructions",
 		NULL };
+
+	start_tool(c, CLUSTER_INITDB, argv);
+	free(initdb);
+}
+
+/* An initdb of an earlier life may still be at it, hence a folder of our own. */
+static void
+begin_initdb(struct cluster *c)
+{
 	struct err e;
 
-	if (rmdir(c->new_dir) == -1 && errno != ENOENT)
-		fail(&e, "%s is in the way of a new cluster: %s", c->new_dir,
-		    strerror(errno));
-	else if (cluster_make_data_dir(c->new_dir, &c->user, &e) == 0) {
-		log_info(OBJECT, "making a cluster in %s with %s",
-		    c->data_dir, initdb);
-		start_tool(c, CLUSTER_INITDB, argv);
-		free(initdb);
+	c->new_dir = cluster_make_new_dir(c->state_dir, &c->user, &e);
+	if (c->new_dir == NULL) {
+		give_up(c, e.text);
 		return;
 	}
-	free(initdb);
-	give_up(c, e.text);
+	log_info(OBJECT, "making a cluster in %s with %s/initdb", c->data_dir,
+	    c->bin_dir);
+	run_initdb(c);
+}
+
+static void
+look_for_data(struct cluster *c)
+{
+	if (cluster_data_version(c->data_dir) == 0) {
+		begin_initdb(c);
+		return;
+	}
+	set_state(c, CLUSTER_WAITING);
+	step_in(c, 0.);
+}
+
+static void
+remove_left(struct cluster *c)
+{
+	char **argv = NULL;
+
+	strv_add(&argv, "rm");
+	strv_add(&argv, "-rf");
+	strv_add(&argv, "--");
+	for (char **dir = c->left; *dir != NULL; dir++) {
+		log_info(OBJECT, "removing %s, which an earlier initdb left",
+		    *dir);
+		strv_add(&argv, *dir);
+	}
+	start_tool(c, CLUSTER_CLEANING, argv);
+	strv_free(&argv);
+}
+
+/* As another user rm empties the folders but may not remove them. What is not
+ * empty, because somebody is still at it, is left for the next start. */
+static void
+end_cleaning(struct cluster *c)
+{
+	for (char **dir = c->left; *dir != NULL; dir++)
+		if (rmdir(*dir) == -1 && errno != ENOENT)
+			log_warning(OBJECT, "%s: %s", *dir, strerror(errno));
+	look_for_data(c);
 }
 
 /* First step: what is there, and with which programs? */
 static void
 look_around(struct cluster *c)
 {
-	int version = cluster_data_version(c->data_dir);
 	struct err e;
-	struct stat st;
 
 	if (cluster_pick_user(&c->user, &e) == -1 ||
 	    cluster_make_dirs(c->state_dir, c->socket_dir, &c->user,
@@ -357,19 +215,17 @@ look_around(struct cluster *c)
 		give_up(c, e.text);
 		return;
 	}
-	c->bin_dir = program_postgres_dir(version, &e);
+	c->bin_dir = program_postgres_dir(cluster_data_version(c->data_dir),
+	    &e);
 	if (c->bin_dir == NULL) {
 		give_up(c, e.text);
 		return;
 	}
-	open_log(c);
-	if (version != 0) {
-		set_state(c, CLUSTER_WAITING);
-		step_in(c, 0.);
-	} else if (stat(c->new_dir, &st) == 0 && rmdir(c->new_dir) == -1)
-		remove_unfinished(c);
+	c->left = cluster_new_dirs(c->state_dir);
+	if (c->left != NULL)
+		remove_left(c);
 	else
-		begin_initdb(c);
+		look_for_data(c);
 }
 
 static void
@@ -396,7 +252,8 @@ start_server(struct cluster *c)
 	if (cluster_write_config(c->data_dir, c->socket_dir, &c->user,
 	    &e) == -1)
 		give_up(c, e.text);
-	else if (start_child(c, argv, "INT:15000 QUIT:5000", &e) == -1)
+	else if (cluster_program_start(c->program, &c->user, argv,
+	    "INT:15000 QUIT:5000", &e) == -1)
 		back_off(c, e.text);
 	else {
 		set_state(c, CLUSTER_STARTING);
@@ -445,7 +302,7 @@ look_whether_ready(struct cluster *c)
 	bool ready;
 	pid_t pid = cluster_server_pid(c->data_dir, &ready);
 
-	if (!ready || pid != child_pid(c->child)) {
+	if (!ready || pid != cluster_program_pid(c->program)) {
 		step_in(c, POLL_INTERVAL);
 		return;
 	}
@@ -484,16 +341,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	}
 }
 
-/* The ends of children */
-
-static void
-on_exited(struct child *child, void *ctx, const struct child_exit *x)
-{
-	struct cluster *c = ctx;
-
-	(void)child;
-	c->exit = *x;
-}
+/* The ends of programs */
 
 static void
 end_initdb(struct cluster *c)
@@ -519,15 +367,15 @@ on_tool_gone(struct cluster *c)
 {
 	char *why;
 
-	/* As another user rm empties the folder but may not remove it; what
-	 * is still in the way then, begin_initdb() finds. */
-	if (c->state == CLUSTER_CLEANING && c->exit.exec_errno == 0)
-		begin_initdb(c);
-	else if (c->state == CLUSTER_INITDB && c->exit.exec_errno == 0 &&
-	    c->exit.exit_code == 0)
+	if (c->state == CLUSTER_CLEANING &&
+	    !cluster_program_never_ran(c->program))
+		end_cleaning(c);
+	else if (c->state == CLUSTER_INITDB &&
+	    cluster_program_succeeded(c->program))
 		end_initdb(c);
 	else {
-		why = tell_end(c, c->state == CLUSTER_INITDB ? "initdb" : "rm");
+		why = cluster_program_end(c->program,
+		    c->state == CLUSTER_INITDB ? "initdb" : "rm");
 		give_up(c, why);
 		free(why);
 	}
@@ -536,9 +384,10 @@ on_tool_gone(struct cluster *c)
 static void
 on_server_gone(struct cluster *c)
 {
-	char *why = tell_end(c, "postgres");
+	char *why = cluster_program_end(c->program, "postgres");
 
-	if (c->exit.exec_errno != 0 && c->state == CLUSTER_STARTING)
+	if (cluster_program_never_ran(c->program) &&
+	    c->state == CLUSTER_STARTING)
 		give_up(c, why);
 	else
 		back_off(c, why);
@@ -546,15 +395,11 @@ on_server_gone(struct cluster *c)
 }
 
 static void
-on_gone(struct child *child, void *ctx)
+on_program_ended(void *ctx)
 {
 	struct cluster *c = ctx;
 
-	(void)child;
 	ev_timer_stop(c->loop, &c->timer);
-	while (read_output(c, &c->err) || read_output(c, &c->out))
-		continue;
-	drop_child(c);
 	switch (c->state) {
 	case CLUSTER_STOPPING:
 		set_state(c, CLUSTER_STOPPED);
@@ -583,11 +428,10 @@ cluster_new(struct ev_loop *loop, const char *state_dir,
 	c->state = CLUSTER_NEW;
 	c->state_dir = xstrdup(state_dir);
 	c->data_dir = xasprintf("%s/pg", state_dir);
-	c->new_dir = xasprintf("%s/pg.new", state_dir);
 	c->socket_dir = options_socket_dir(state_dir);
 	c->conninfo = embedded_conninfo(state_dir, "hearth");
 	c->admin_conninfo = embedded_conninfo(state_dir, "hearth_super");
-	c->log_fd = -1;
+	c->program = cluster_program_new(loop, state_dir, on_program_ended, c);
 	c->backoff = BACKOFF_FIRST;
 	ev_timer_init(&c->timer, on_timer, 0., 0.);
 	c->timer.data = c;
@@ -619,9 +463,9 @@ cluster_stop(struct cluster *c)
 	if (c->state == CLUSTER_STOPPING || c->state == CLUSTER_STOPPED)
 		return;
 	ev_timer_stop(c->loop, &c->timer);
-	if (c->child != NULL) {
+	if (cluster_program_runs(c->program)) {
 		set_state(c, CLUSTER_STOPPING);
-		child_stop(c->child);
+		cluster_program_stop(c->program);
 		return;
 	}
 	set_state(c, CLUSTER_STOPPED);
@@ -635,15 +479,13 @@ cluster_free(struct cluster **cp)
 
 	if (c == NULL)
 		return;
-	drop_child(c);
+	cluster_program_free(&c->program);
 	ev_timer_stop(c->loop, &c->timer);
-	if (c->log_fd != -1)
-		close(c->log_fd);
-	ring_free(&c->tail);
 	free(c->bin_dir);
 	free(c->state_dir);
 	free(c->data_dir);
 	free(c->new_dir);
+	strv_free(&c->left);
 	free(c->socket_dir);
 	free(c->conninfo);
 	free(c->admin_conninfo);

@@ -10,6 +10,7 @@
  */
 #include "sql/cluster_files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -25,6 +26,7 @@
 #include "base/buf.h"
 
 #define INCLUDE_LINE "include 'hearth.conf'"
+#define NEW_DIR "pg.new"
 
 static const char *const login_roles[] = { "hearth_super", "hearth" };
 
@@ -155,14 +157,37 @@ cluster_make_dirs(const char *state_dir, const char *socket_dir,
 	return make_socket_dir(socket_dir, user, e);
 }
 
-int
-cluster_make_data_dir(const char *dir, const struct cluster_user *user,
+char *
+cluster_make_new_dir(const char *state_dir, const struct cluster_user *user,
     struct err *e)
 {
-	if (mkdir(dir, 0700) == -1 || (user->is_other &&
-	    lchown(dir, user->uid, user->gid) == -1))
-		return fail(e, "mkdir %s: %s", dir, strerror(errno));
-	return 0;
+	char *dir = xasprintf("%s/" NEW_DIR "-XXXXXX", state_dir);
+
+	if (mkdtemp(dir) != NULL && (!user->is_other ||
+	    lchown(dir, user->uid, user->gid) == 0))
+		return dir;
+	fail(e, "%s: %s", dir, strerror(errno));
+	free(dir);
+	return NULL;
+}
+
+char **
+cluster_new_dirs(const char *state_dir)
+{
+	DIR *d = opendir(state_dir);
+	const struct dirent *entry;
+	char **list = NULL, *path;
+
+	while (d != NULL && (entry = readdir(d)) != NULL) {
+		if (strncmp(entry->d_name, NEW_DIR, strlen(NEW_DIR)) != 0)
+			continue;
+		path = xasprintf("%s/%s", state_dir, entry->d_name);
+		strv_add(&list, path);
+		free(path);
+	}
+	if (d != NULL)
+		closedir(d);
+	return list;
 }
 
 /* The file's text, at most 64 KB of it; NULL when it cannot be read. */

@@ -28,9 +28,12 @@ int cluster_pick_user(struct cluster_user *u, struct err *e);
  */
 int cluster_make_dirs(const char *state_dir, const char *socket_dir,
     const struct cluster_user *user, struct err *e);
-/* An empty folder for initdb. */
-int cluster_make_data_dir(const char *dir, const struct cluster_user *user,
-    struct err *e);
+/* A new empty folder for initdb, beside the data folder; its path, which the
+ * caller frees, or NULL. */
+char *cluster_make_new_dir(const char *state_dir,
+    const struct cluster_user *user, struct err *e);
+/* The paths of those that are there; strv_free() it. NULL: none. */
+char **cluster_new_dirs(const char *state_dir);
 
 /* The major version of the data in dir, 0 when no whole cluster is there. */
 int cluster_data_version(const char *dir);

@@ -138,6 +138,24 @@ server_pid(void)
 	return cluster_server_lives(data_dir, pid) ? pid : 0;
 }
 
+/* The parent: who is below the daemon. */
+static pid_t
+keeper_of(pid_t pid)
+{
+	char path[64], line[512] = "";
+	FILE *f;
+	int parent = 0;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
+	fclose(f);
+	ck_assert_int_eq(sscanf(strrchr(line, ')') + 1, " %*c %d", &parent),
+	    1);
+	return parent;
+}
+
 /* One value as that user; "" when it cannot be had. The caller frees. */
 static char *
 value(const char *user, const char *sql)
@@ -414,6 +432,86 @@ START_TEST(unfinished_initdb_is_cleared_away)
 }
 END_TEST
 
+/* As an initdb whose folder is taken away under it. */
+static void
+go_on_working(const char *dir)
+{
+	char *sub = xasprintf("%s/base", dir);
+	struct cluster_user user;
+	struct err e;
+
+	if (cluster_pick_user(&user, &e) == -1)
+		_exit(1);
+	for (;;) {
+		mkdir(dir, 0700);
+		mkdir(sub, 0700);
+		if (user.is_other && (chown(sub, user.uid, user.gid) == -1 ||
+		    chown(dir, user.uid, user.gid) == -1))
+			continue;
+		usleep(500);
+	}
+}
+
+START_TEST(an_earlier_initdb_that_is_still_at_work_is_not_in_the_way)
+{
+	char *dir = scratch_dir("twice");
+	char *other = xasprintf("%s/pg.new", dir);
+	struct life l;
+	pid_t earlier;
+
+	ck_assert_int_eq(mkdir(other, 0700), 0);
+	earlier = fork();
+	ck_assert_int_ne(earlier, -1);
+	if (earlier == 0)
+		go_on_working(other);
+	begin(&l, dir);
+	UNTIL(&l, readies, 1);
+	ck_assert_int_eq(kill(earlier, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(earlier, NULL, 0), earlier);
+	stop(&l);
+	end(&l);
+	/* the next start sweeps up */
+	begin(&l, dir);
+	UNTIL(&l, readies, 1);
+	ck_assert_int_eq(access(other, F_OK), -1);
+	stop(&l);
+	end(&l);
+	free(other);
+	free(dir);
+}
+END_TEST
+
+/* No server begins beside processes of another one: each would overwrite what
+ * the other writes. */
+START_TEST(no_server_begins_beside_processes_of_a_killed_one)
+{
+	char *admin, *conninfo, *pid;
+	struct life l;
+	PGconn *busy;
+
+	begin(&l, state_dir);
+	UNTIL(&l, readies, 1);
+	admin = embedded_conninfo(state_dir, "hearth_super");
+	conninfo = xasprintf("%s dbname=postgres", admin);
+	busy = PQconnectdb(conninfo);
+	pid = value("hearth_super", "select pid from pg_stat_activity "
+	    "where backend_type = 'client backend' and pid <> "
+	    "pg_backend_pid()");
+	ck_assert_int_eq(PQsendQuery(busy, "select count(*) from "
+	    "generate_series(1, 100000000000)"), 1);
+	ck_assert_int_eq(kill(keeper_of(server_pid()), SIGKILL), 0);
+	UNTIL(&l, deaths, 1);
+	UNTIL(&l, readies, 2);
+	ck_assert_int_eq(kill(atoi(pid), 0), -1);
+	stop(&l);
+	end(&l);
+	PQfinish(busy);
+	free(pid);
+	free(conninfo);
+	free(admin);
+}
+END_TEST
+
 START_TEST(data_of_a_version_that_is_not_installed_is_fatal)
 {
 	char *dir = scratch_dir("future");
@@ -492,6 +590,9 @@ suite(void)
 	tcase_add_test(t, server_of_a_killed_daemon_is_waited_for);
 	tcase_add_test(t, stop_before_anything_ran_is_told_later);
 	tcase_add_test(t, unfinished_initdb_is_cleared_away);
+	tcase_add_test(t,
+	    an_earlier_initdb_that_is_still_at_work_is_not_in_the_way);
+	tcase_add_test(t, no_server_begins_beside_processes_of_a_killed_one);
 	tcase_add_test(t, data_of_a_version_that_is_not_installed_is_fatal);
 	tcase_add_test(t, state_dir_that_the_server_cannot_reach_is_fatal);
 	suite_add_tcase(s, t);
