@@ -4,7 +4,7 @@
  * (from a connected writer to a registered node), db_work.c (what is notified),
  * db_question.c (questions on the other connection in general), and the
  * questions themselves: db_ask.c, db_claim.c, db_claim_short.c, db_copies.c,
- * db_decide.c. Nobody else includes this.
+ * db_decide.c, db_leave.c. Nobody else includes this.
  */
 #ifndef HEARTH_DB_PRIVATE_H
 #define HEARTH_DB_PRIVATE_H

@@ -2,9 +2,10 @@
 /*
  * What the files of the writer share: recorder.c (the queue, the chats, when
  * to flush), recorder_build.c (items), recorder_turns.c, recorder_agents.c and
- * recorder_copies.c (what each record_*() means), flush.c (sending and what
- * becomes of it), flush_quick.c (short turns), repair.c (poison), notes.c
- * (notifications); and what db.c needs to run it. Nobody else includes this.
+ * recorder_copies.c (what each record_*() means), flush.c (sending),
+ * flush_quick.c (short turns), flush_outcome.c (what becomes of it), repair.c
+ * (poison), notes.c (notifications); and what db.c needs to run it. Nobody else
+ * includes this.
  */
 #ifndef HEARTH_RECORDER_PRIVATE_H
 #define HEARTH_RECORDER_PRIVATE_H
@@ -19,6 +20,9 @@
 #include "sql/recorder.h"
 
 #define ITEM_PARAMS 16
+/* In one flush. More rows at a time are slower: the server's memory for their
+ * arrays comes from the kernel anew for each flush. */
+#define FLUSH_ITEMS 1500
 
 enum item_kind {
 	ITEM_TEXT,       /* an event whose payload is text and message_id */
@@ -178,6 +182,10 @@ void pause_flushing(struct recorder *r, const char *why);
 
 /* flush.c: takes what is queued and sends it. */
 void flush_send(struct recorder *r);
+
+/* flush_outcome.c: its transaction has ended. */
+void flush_on_ended(void *ctx, const PGresult *res,
+    const struct sql_error *e);
 /* Puts the flight back to the head of the queue. */
 void flush_undo(struct recorder *r);
 

@@ -16,8 +16,8 @@
 const char *result_text(const PGresult *res, int row, const char *column);
 int64_t result_int8(const PGresult *res, int row, const char *column);
 bool result_bool(const PGresult *res, int row, const char *column);
-/* Of a column that is an array of texts, without its NULLs' meaning: never
- * NULL, ended by NULL; strv_free() it. */
+/* Of a column that is an array of texts (none of them NULL): never NULL, ended
+ * by NULL; strv_free() it. */
 char **result_array(const PGresult *res, int row, const char *column);
 
 /* Writes the row to *to, an element of result_rows(). */

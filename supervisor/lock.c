@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -57,6 +59,22 @@ check_owner(const char *state_dir, struct err *e)
 	return 0;
 }
 
+/* Before the loop begins. A keeper that was just being started when another
+ * hearthd was killed has that one's lock until its exec. */
+static bool
+take(int fd)
+{
+	const struct timespec nap = { 0, 10 * 1000 * 1000 };
+	int tries = 100;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || --tries == 0)
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
 int
 lock_state_dir(const char *state_dir, struct err *e)
 {
@@ -71,7 +89,7 @@ lock_state_dir(const char *state_dir, struct err *e)
 		rc = fail(e, "state_dir %s: cannot open hearthd.lock: %s "
 		    "(it must belong to the user that runs hearthd)",
 		    state_dir, strerror(errno));
-	} else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	} else if (!take(fd)) {
 		if (read(fd, pid, sizeof pid - 1) < 0)
 			pid[0] = '\0';
 		pid[strcspn(pid, "\n")] = '\0';

@@ -6,11 +6,14 @@
  */
 #include "tests/e2e.h"
 
+#include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -127,6 +130,43 @@ START_TEST(a_state_folder_has_one_daemon)
 	complete(chat, "fake", "say unharmed");
 	free(dir);
 	free(database);
+}
+END_TEST
+
+static bool
+has_open(pid_t pid, const char *path)
+{
+	char link[64], target[PATH_MAX];
+
+	for (int fd = 0; fd < 32; fd++) {
+		ssize_t n;
+
+		snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)pid, fd);
+		n = readlink(link, target, sizeof target - 1);
+		target[n < 0 ? 0 : n] = '\0';
+		if (strcmp(target, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A keeper that is just being started when its hearthd is killed has it. */
+START_TEST(a_lock_that_is_let_go_soon_is_waited_for)
+{
+	const char *path;
+	int64_t began;
+	int fd;
+
+	start(NULL);
+	stop();
+	path = keep(xasprintf("%s/hearthd.lock", state));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	check_true(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+	launch(NULL, NULL);
+	for (began = now_ms(); !has_open(daemon_pid(), path); blink())
+		check_true(now_ms() < began + LIMIT);
+	close(fd);
+	wait_serving();
 }
 END_TEST
 
@@ -511,6 +551,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, a_bad_file_is_refused_with_its_line);
 	tcase_add_test(tc, sighup_reads_the_file_again);
 	tcase_add_test(tc, a_state_folder_has_one_daemon);
+	tcase_add_test(tc, a_lock_that_is_let_go_soon_is_waited_for);
 	tcase_add_test(tc, a_node_name_has_one_daemon);
 	tcase_add_test(tc, every_line_of_a_json_log_is_json);
 	tcase_add_test(tc, systemd_is_told);
