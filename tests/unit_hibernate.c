@@ -188,11 +188,14 @@ fell(struct tree *t)
 	close(t->answer);
 }
 
+/* hearthd has no cgroups of its own. */
+static const struct delegation nowhere = { .lack = DELEGATION_OWN };
+
 /* The field comes to be so; the processes take a moment. */
 #define WAIT_SEEN(t, h, cond) \
 	do { \
 		for (int i_ = 0; i_ < 500; i_++) { \
-			hibernation_look(&(t)->root, 1, (h)); \
+			hibernation_look(&nowhere, &(t)->root, 1, (h)); \
 			if (cond) \
 				break; \
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, \
@@ -240,8 +243,9 @@ START_TEST(a_tree_that_was_paged_out_goes_on)
 	WAIT_SEEN(&t, &h, h.stopped == 1);
 	before = h.memory_kb;
 	lack = hibernation_lacks(&h);
-	why = hibernation_page_out(&t.root, 1);
-	hibernation_look(&t.root, 1, &h);
+	why = hibernation_page_out(&nowhere, HIBERNATION_BY_ADVICE, &t.root,
+	    1);
+	hibernation_look(&nowhere, &t.root, 1, &h);
 	if (lack) {
 		printf("# SKIP that it becomes smaller: %s\n", lack);
 	} else {

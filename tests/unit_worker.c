@@ -96,7 +96,7 @@ keep(char **to, const char *s)
 static void
 note_order(struct box *b, enum agent_event_type type)
 {
-	char c = "SIRCTUAPpDFEG"[type];
+	char c = "SIRCTUAPpWDFEG"[type];
 
 	if (b->order.len == 0 || b->order.data[b->order.len - 1] != c)
 		buf_addc(&b->order, c);
