@@ -21,7 +21,7 @@
 
 /* What is missing, in words that go on after "hearthd …". */
 #define DELEGATION_LACKS(LACK) \
-	LACK(NOTHING, "has all that it takes") \
+	LACK(NOTHING, "made no cgroup for it") \
 	LACK(V2, "runs without cgroup v2") \
 	LACK(OWN, "has no cgroup v2 of its own (start it by its systemd unit, " \
 	    "or by systemd-run with -p Delegate=yes)") \

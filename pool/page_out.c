@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,19 +24,22 @@
 #define LITTLE ((int64_t)1 << 20)
 
 struct page_out {
-	int64_t kb;              /* that was advised */
+	bool has_worked;
 	int error;               /* the last one that says more than that there
 	                          * is nothing to do */
 };
 
 /* ---- by its cgroup */
 
-/* EAGAIN: it could not all be had, as when little is left. */
+/*
+ * Until no more can be had, which is what EAGAIN says; that may be at once when
+ * it has touched hardly anything since the last time.
+ */
 static void
 reclaim(const char *cgroup, struct page_out *out)
 {
-	int64_t before = cgroup_number(cgroup, "memory.current"), freed = 0;
-	int error = 0;
+	int64_t before = cgroup_number(cgroup, "memory.current"), freed;
+	int error;
 
 	do {
 		int64_t left;
@@ -46,10 +50,10 @@ reclaim(const char *cgroup, struct page_out *out)
 		left = cgroup_number(cgroup, "memory.current");
 		freed = before - left;
 		before = left;
-		if (freed > 0)
-			out->kb += freed / 1024;
 	} while (error == 0 || (error == EAGAIN && freed > LITTLE));
-	if (error != EAGAIN)
+	if (error == EAGAIN)
+		out->has_worked = true;
+	else
 		out->error = error;
 }
 
@@ -80,7 +84,7 @@ advise(int pidfd, struct iovec range, struct page_out *out)
 
 	while (range.iov_len > 0 && (n = syscall(SYS_process_madvise, pidfd,
 	    &range, 1, MADV_PAGEOUT, 0)) > 0) {
-		out->kb += n / 1024;
+		out->has_worked = true;
 		range.iov_base = (char *)range.iov_base + n;
 		range.iov_len -= (size_t)n;
 	}
@@ -130,7 +134,7 @@ hibernation_page_out(const struct delegation *d, enum hibernation_way way,
 		else
 			tree_walk(roots[i], page_out_process, &out);
 	}
-	if (out.kb > 0)
+	if (out.has_worked)
 		return NULL;
 	return out.error ? strerror(out.error) : "nothing could be paged out";
 }
