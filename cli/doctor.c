@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -65,9 +66,9 @@ check_postgres(struct doctor *d)
 
 /* The first line that the program prints; NULL when it cannot be run. */
 static char *
-first_line_of(const char *file, const char *argument)
+first_line_of(const char *file, const char *argument, const char *second)
 {
-	char line[256] = "";
+	char line[512] = "";
 	int fds[2], status;
 	ssize_t n = 0;
 	pid_t pid;
@@ -77,7 +78,7 @@ first_line_of(const char *file, const char *argument)
 	pid = fork();
 	if (pid == 0) {
 		dup2(fds[1], STDOUT_FILENO);
-		execl(file, file, argument, (char *)NULL);
+		execl(file, file, argument, second, (char *)NULL);
 		_exit(127);
 	}
 	close(fds[1]);
@@ -95,7 +96,7 @@ static void
 check_git(struct doctor *d)
 {
 	char *file = program_find("git", NULL);
-	char *line = file != NULL ? first_line_of(file, "--version") : NULL;
+	char *line = file != NULL ? first_line_of(file, "--version", NULL) : NULL;
 	int major = 0, minor = 0;
 
 	if (line != NULL)
@@ -137,12 +138,32 @@ check_helpers(struct doctor *d)
 	}
 }
 
-/* Whether idle agents can give their memory back and stay. */
+/* Of the hearthd that has this state folder now, as it has written it there;
+ * NULL: there is none, or we may not know. */
+static char *
+pid_of_hearthd(const char *state_dir)
+{
+	char *path = xasprintf("%s/hearthd.lock", state_dir), pid[32] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool runs = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1 &&
+	    errno == EWOULDBLOCK && read(fd, pid, sizeof(pid) - 1) > 0;
+
+	if (fd != -1)
+		close(fd);
+	free(path);
+	pid[strcspn(pid, "\n")] = '\0';
+	return runs && *pid != '\0' ? xstrdup(pid) : NULL;
+}
+
+/* Whether idle agents can give their memory back and stay: those of the
+ * hearthd that runs, or of one that would be started as we were. */
 static void
-check_hibernation(struct doctor *d)
+check_hibernation(struct doctor *d, const char *state_dir)
 {
 	char *path = child_helper_path("hearth-memory");
-	char *line = path != NULL ? first_line_of(path, "--check") : NULL;
+	char *pid = pid_of_hearthd(state_dir);
+	char *line = path != NULL ? first_line_of(path, "--check", pid) :
+	    NULL;
 
 	if (path == NULL)
 		doctor_say(d, DOCTOR_FAIL, "helper", "hearth-memory is "
@@ -156,6 +177,7 @@ check_hibernation(struct doctor *d)
 		    line == NULL ? "hearth-memory says nothing" :
 		    strncmp(line, "no: ", 4) == 0 ? line + 4 : line);
 	free(line);
+	free(pid);
 	free(path);
 }
 
@@ -258,7 +280,7 @@ examine(struct doctor *d, const struct cli *cli, const char *state_dir)
 	check_inotify_limit(d, "max_user_instances", INSTANCES_WANTED);
 	check_git(d);
 	check_helpers(d);
-	check_hibernation(d);
+	check_hibernation(d, state_dir);
 	check_state_dir(d, state_dir);
 	check_postgres(d);
 	doctor_check_database(d, cli);

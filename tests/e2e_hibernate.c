@@ -148,6 +148,18 @@ START_TEST(a_sleeping_one_ends_in_order)
 }
 END_TEST
 
+START_TEST(the_doctor_says_by_which_way)
+{
+	char *hearth = child_helper_path("hearth");
+
+	start(NULL);
+	shell("%s -d '%s' doctor --state-dir %s | grep '^ok .*hibernation .*: "
+	    "by %s'", hearth, db, state, cgroups ? "cgroups of their own" :
+	    "CAP_SYS_NICE");
+	free(hearth);
+}
+END_TEST
+
 /* Its cgroup is its own, and goes with it. */
 START_TEST(an_agent_has_a_cgroup_as_long_as_it_lives)
 {
@@ -239,6 +251,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, by_hand_it_sleeps_and_is_woken);
 	tcase_add_test(tc, a_setting_wakes_it);
 	tcase_add_test(tc, a_sleeping_one_ends_in_order);
+	tcase_add_test(tc, the_doctor_says_by_which_way);
 	tcase_add_test(tc, an_agent_has_a_cgroup_as_long_as_it_lives);
 	tcase_add_test(tc, what_all_have_left_is_ended_by_the_next_daemon);
 	tcase_add_test(tc, a_sleeping_one_does_not_outlive_the_daemon);
