@@ -3,7 +3,8 @@
  * Idle children that give their memory back and stay: before any is ended for
  * max_memory, and by hand. Only where the machine has swap (or zram) and the
  * tests run with CAP_SYS_NICE or in a cgroup v2 that is delegated, as in the
- * virtual machine of tests/vm/run; elsewhere all of it is skipped, and says why.
+ * virtual machine of tests/vm/run; elsewhere all of it is skipped, and says
+ * why.
  */
 #include "tests/e2e.h"
 
