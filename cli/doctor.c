@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -96,7 +95,8 @@ static void
 check_git(struct doctor *d)
 {
 	char *file = program_find("git", NULL);
-	char *line = file != NULL ? first_line_of(file, "--version", NULL) : NULL;
+	char *line = file != NULL ? first_line_of(file, "--version", NULL) :
+	    NULL;
 	int major = 0, minor = 0;
 
 	if (line != NULL)
@@ -138,21 +138,40 @@ check_helpers(struct doctor *d)
 	}
 }
 
+/* The first line of a small file; NULL: there is none, or we may not know. */
+static char *
+line_of_file(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char line[64] = "";
+
+	if (f == NULL)
+		return NULL;
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	line[strcspn(line, "\n")] = '\0';
+	return *line != '\0' ? xstrdup(line) : NULL;
+}
+
 /* Of the hearthd that has this state folder now, as it has written it there;
- * NULL: there is none, or we may not know. */
+ * else NULL. Its lock is left alone: one that starts just now needs it. */
 static char *
 pid_of_hearthd(const char *state_dir)
 {
-	char *path = xasprintf("%s/hearthd.lock", state_dir), pid[32] = "";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool runs = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1 &&
-	    errno == EWOULDBLOCK && read(fd, pid, sizeof(pid) - 1) > 0;
+	char *lock = xasprintf("%s/hearthd.lock", state_dir);
+	char *pid = line_of_file(lock);
+	char *comm = xasprintf("/proc/%s/comm", pid != NULL ? pid : "-");
+	char *name = line_of_file(comm);
 
-	if (fd != -1)
-		close(fd);
-	free(path);
-	pid[strcspn(pid, "\n")] = '\0';
-	return runs && *pid != '\0' ? xstrdup(pid) : NULL;
+	if (name == NULL || strcmp(name, "hearthd") != 0) {
+		free(pid);
+		pid = NULL;
+	}
+	free(name);
+	free(comm);
+	free(lock);
+	return pid;
 }
 
 /* Whether idle agents can give their memory back and stay: those of the

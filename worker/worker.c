@@ -127,7 +127,8 @@ static void
 on_kick(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct worker *w = t->data;
-	bool was_woken = w->was_woken && worker_is_live(w);
+	bool was_woken = w->was_woken && worker_is_live(w) &&
+	    !w->is_frozen;
 
 	(void)loop;
 	(void)revents;
