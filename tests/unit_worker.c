@@ -818,24 +818,32 @@ pause_when_done(struct box *b, const struct agent_event *ev)
 }
 
 /* Freezes it once it has done what comes after its turn's end, of which nothing
- * is read before. */
+ * is read before: it begins with that when it is told to. */
 static void
 freeze_after(struct box *b, const char *script)
 {
+	char *go = xasprintf("%s/go", b->dir);
 	char *mark = xasprintf("%s/mark", b->dir);
-	char *all = xasprintf("stop;%s;write mark x", script);
+	char *all = xasprintf("stop;run while test ! -e %s\\; do sleep 0.01"
+	    "\\; done;%s;write mark x", go, script);
+	FILE *f;
 
 	b->hook = pause_when_done;
 	box_prompt(b, 1, all);
 	box_done(b, 1);
 	b->hook = NULL;
+	f = fopen(go, "w");
+	ck_assert_ptr_nonnull(f);
+	fclose(f);
 	while (access(mark, F_OK) != 0)
 		run_ms(b, 10);
+	unlink(go);
 	unlink(mark);
 	OUTSIDE(worker_freeze(b->w));
 	OUTSIDE(worker_pause(b->w, false));
 	free(all);
 	free(mark);
+	free(go);
 }
 
 /* It asked after its turn, and that was read only when it was frozen. */
