@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The daemon's side of a keeper: starts hearth-keeper, watches its control
- * socket and its pidfd, and turns what they say into started, exited, gone.
+ * The daemon's side of a keeper: watches its control socket and its pidfd, and
+ * turns what they say into started, exited, gone.
  *
  * A child lives until its keeper was waited for, its control socket has been
  * read to the end, and what a keeper may have left behind is dead; the owner's
@@ -12,27 +12,20 @@
  * its own that is no keeper: so the daemon may start processes in no other
  * way than this one.
  *
- * Must never know: ACP, git, PostgreSQL. Read next: base/keeper.c.
+ * Must never know: ACP, git, PostgreSQL. Read next: base/child_start.c,
+ * base/keeper.c.
  */
-#include "base/child.h"
-
 #include <errno.h>
-#include <ev.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
+#include "base/child_private.h"
+#include "base/delegation.h"
 #include "base/keeper.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/tree.h"
 
@@ -40,61 +33,17 @@
 #define KILL_LIMIT 15.0
 #define SWEEP_PAUSE 0.02
 #define SWEEP_LIMIT 250
-/* The child's ends of the pipes are moved up, out of the way of the numbers
- * that they become in the keeper. */
-#define HIGH_FD 10
-
-struct child {
-	struct ev_loop *loop;
-	struct child_callbacks cb;
-	void *ctx;
-	char *label;
-	struct list node;        /* in keepers, until the keeper is reaped */
-	int fd[3];               /* our ends of stdin, stdout, stderr */
-	int control;             /* -1 when closed */
-	int pidfd;               /* of the keeper; -1 when reaped */
-	pid_t keeper, pid;
-	ev_io control_io, keeper_io;
-	ev_timer overdue;        /* runs since the kill or the child's end */
-	ev_timer sweeper;
-	int sweeps, quiet_sweeps;
-	bool was_asked, was_stopped, was_killed;
-	bool has_exited, is_gone;
-	bool is_clean;           /* the keeper says that nothing is left */
-	bool is_forgotten;       /* freed by its owner */
-};
-
-/* The child's ends, while it is being started. */
-struct ends {
-	int fd[5];               /* as the keeper will number them */
-};
 
 static struct list keepers = { &keepers, &keepers };
 /* A sweep gave up: what it left dies later, and is reaped by chance. */
 static bool has_strays;
-/* The soft limit on file descriptors that children get; 0: the daemon's. */
-static rlim_t original_nofile;
 
-static void
-close_fd(int *fd)
+void
+child_close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-}
-
-void
-child_raise_fd_limit(void)
-{
-	struct rlimit limit;
-	rlim_t soft;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	soft = limit.rlim_cur;
-	limit.rlim_cur = limit.rlim_max;
-	if (soft != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) == 0)
-		original_nofile = soft;
 }
 
 static bool
@@ -134,11 +83,11 @@ sweep(void)
 	return found;
 }
 
-static void
-destroy(struct child *c)
+void
+child_destroy(struct child *c)
 {
 	for (int i = 0; i < 3; i++)
-		close_fd(&c->fd[i]);
+		child_close_fd(&c->fd[i]);
 	free(c->label);
 	free(c);
 }
@@ -148,7 +97,7 @@ become_gone(struct child *c)
 {
 	c->is_gone = true;
 	if (c->is_forgotten)
-		destroy(c);
+		child_destroy(c);
 	else if (c->cb.gone)
 		c->cb.gone(c, c->ctx);
 }
@@ -187,6 +136,7 @@ on_sweep(struct ev_loop *loop, ev_timer *t, int events)
 		    "not be ended", found);
 	}
 	ev_timer_stop(loop, t);
+	delegation_end_tree(c->keeper);
 	become_gone(c);
 }
 
@@ -224,7 +174,7 @@ on_keeper(struct ev_loop *loop, ev_io *io, int events)
 	    info.si_pid == 0)
 		return;
 	ev_io_stop(loop, io);
-	close_fd(&c->pidfd);
+	child_close_fd(&c->pidfd);
 	list_remove(&c->node);
 	c->is_clean = info.si_code == CLD_EXITED && info.si_status == 0;
 	if (info.si_code != CLD_EXITED)
@@ -296,7 +246,7 @@ on_control(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	}
 	ev_io_stop(loop, io);
-	close_fd(&c->control);
+	child_close_fd(&c->control);
 	settle(c);
 }
 
@@ -315,171 +265,8 @@ on_overdue(struct ev_loop *loop, ev_timer *t, int events)
 	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
 }
 
-/* Moves fd above HIGH_FD, or copies it there when it stays the caller's. */
-static int
-lift(int fd, bool is_ours, struct err *e)
-{
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
-	int error = errno;
-
-	if (is_ours)
-		close(fd);
-	return high < 0 ? fail(e, "fcntl: %s", strerror(error)) : high;
-}
-
-/* Keeps one end of the pipe as the child's fd number i. */
-static int
-open_pipe(struct child *c, struct ends *ends, int i, struct err *e)
-{
-	int fd[2], ours = i == 0 ? 1 : 0;
-
-	if (pipe2(fd, O_CLOEXEC) != 0)
-		return fail(e, "pipe2: %s", strerror(errno));
-	c->fd[i] = fd[ours];
-	ends->fd[i] = lift(fd[!ours], true, e);
-	if (ends->fd[i] < 0)
-		return -1;
-	if (fcntl(c->fd[i], F_SETFL, O_NONBLOCK) != 0)
-		return fail(e, "fcntl: %s", strerror(errno));
-	return 0;
-}
-
-static int
-open_all(struct child *c, const struct child_spec *spec, struct ends *ends,
-    struct err *e)
-{
-	int fd[2];
-
-	for (int i = 0; i < 3; i++) {
-		if (i == 0 && spec->stdin_fd >= 0) {
-			ends->fd[0] = lift(spec->stdin_fd, false, e);
-			if (ends->fd[0] < 0)
-				return -1;
-		} else if (i == 2 && spec->joins_output) {
-			ends->fd[2] = lift(ends->fd[1], false, e);
-			if (ends->fd[2] < 0)
-				return -1;
-		} else if (open_pipe(c, ends, i, e) != 0) {
-			return -1;
-		}
-	}
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd) != 0)
-		return fail(e, "socketpair: %s", strerror(errno));
-	c->control = fd[0];
-	ends->fd[KEEPER_CONTROL_FD] = lift(fd[1], true, e);
-	if (ends->fd[KEEPER_CONTROL_FD] < 0)
-		return -1;
-	if (spec->pass_fd >= 0) {
-		ends->fd[KEEPER_PASS_FD] = lift(spec->pass_fd, false, e);
-		if (ends->fd[KEEPER_PASS_FD] < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static void
-add_option(char ***argv, const char *option, const char *value)
-{
-	if (!value)
-		return;
-	strv_add(argv, option);
-	strv_add(argv, value);
-}
-
-static void
-add_number(char ***argv, const char *option, unsigned long long value)
-{
-	char *text = xasprintf("%llu", value);
-
-	add_option(argv, option, text);
-	free(text);
-}
-
-static char **
-keeper_argv(const char *keeper, const struct child_spec *spec)
-{
-	char **argv = NULL;
-
-	strv_add(&argv, keeper);
-	add_option(&argv, "-L", spec->label);
-	add_option(&argv, "-C", spec->cwd);
-	add_option(&argv, "-l", spec->ladder);
-	if (spec->as_user) {
-		add_number(&argv, "-u", spec->uid);
-		add_number(&argv, "-g", spec->gid);
-	}
-	if (original_nofile)
-		add_number(&argv, "-n", original_nofile);
-	if (spec->pass_fd >= 0)
-		strv_add(&argv, "-p");
-	strv_add(&argv, "--");
-	for (char *const *arg = spec->argv; *arg; arg++)
-		strv_add(&argv, *arg);
-	return argv;
-}
-
-/* Returns 0 or an errno. All signals are blocked in the keeper from birth. */
-static int
-spawn(struct child *c, char *const *argv, char *const *envp,
-    const struct ends *ends)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t all;
-	int error, highest = KEEPER_CONTROL_FD;
-
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF |
-	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setsigmask(&attr, &all);
-	posix_spawn_file_actions_init(&actions);
-	for (int i = 0; i < 5; i++) {
-		if (ends->fd[i] < 0)
-			continue;
-		posix_spawn_file_actions_adddup2(&actions, ends->fd[i], i);
-		highest = i > highest ? i : highest;
-	}
-	posix_spawn_file_actions_addclosefrom_np(&actions, highest + 1);
-	error = posix_spawn(&c->keeper, argv[0], &actions, &attr, argv, envp);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
-	return error;
-}
-
-static int
-start_keeper(struct child *c, const struct child_spec *spec,
-    const struct ends *ends, struct err *e)
-{
-	char *keeper = child_helper_path("hearth-keeper");
-	char **argv;
-	int error;
-
-	if (!keeper)
-		return fail(e, "hearth-keeper is missing: it must lie beside "
-		    "this program or in " PKGLIBEXECDIR
-		    " (install Hearth again)");
-	argv = keeper_argv(keeper, spec);
-	error = spawn(c, argv, spec->envp, ends);
-	strv_free(&argv);
-	if (error)
-		fail(e, "%s: %s", keeper, strerror(error));
-	free(keeper);
-	if (error)
-		return -1;
-	c->pidfd = pidfd_open(c->keeper, 0);
-	if (c->pidfd < 0) {
-		fail(e, "pidfd_open: %s", strerror(errno));
-		kill(c->keeper, SIGKILL);
-		waitpid(c->keeper, NULL, 0);
-		return -1;
-	}
-	return 0;
-}
-
-static void
-watch(struct child *c)
+void
+child_watch(struct child *c)
 {
 	list_append(&keepers, &c->node);
 	ev_io_init(&c->control_io, on_control, c->control, EV_READ);
@@ -491,38 +278,6 @@ watch(struct child *c)
 	c->overdue.data = c->sweeper.data = c;
 	ev_io_start(c->loop, &c->control_io);
 	ev_io_start(c->loop, &c->keeper_io);
-}
-
-int
-child_start(struct ev_loop *loop, const struct child_spec *spec,
-    const struct child_callbacks *cb, void *ctx, struct child **out,
-    struct err *e)
-{
-	struct ends ends = { { -1, -1, -1, -1, -1 } };
-	struct child *c = xcalloc(1, sizeof *c);
-	int result;
-
-	MUST(spec->argv && spec->argv[0] && spec->envp);
-	c->loop = loop;
-	c->cb = *cb;
-	c->ctx = ctx;
-	c->label = xstrdup(spec->label ? spec->label : "child");
-	c->fd[0] = c->fd[1] = c->fd[2] = c->control = c->pidfd = -1;
-	/* not inherited by a fork of the daemon, hence each time */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	result = open_all(c, spec, &ends, e);
-	if (result == 0)
-		result = start_keeper(c, spec, &ends, e);
-	for (int i = 0; i < 5; i++)
-		close_fd(&ends.fd[i]);
-	if (result != 0) {
-		close_fd(&c->control);
-		destroy(c);
-		return -1;
-	}
-	watch(c);
-	*out = c;
-	return 0;
 }
 
 int
@@ -546,7 +301,7 @@ child_stderr(const struct child *c)
 void
 child_close_stdin(struct child *c)
 {
-	close_fd(&c->fd[0]);
+	child_close_fd(&c->fd[0]);
 }
 
 pid_t
@@ -633,7 +388,7 @@ child_free(struct child **cp)
 	if (!c)
 		return;
 	if (c->is_gone) {
-		destroy(c);
+		child_destroy(c);
 		return;
 	}
 	/* only the end of the control socket was still to come */
@@ -641,9 +396,9 @@ child_free(struct child **cp)
 	c->is_forgotten = true;
 	child_kill(c);
 	for (int i = 0; i < 3; i++)
-		close_fd(&c->fd[i]);
+		child_close_fd(&c->fd[i]);
 	ev_io_stop(c->loop, &c->control_io);
-	close_fd(&c->control);
+	child_close_fd(&c->control);
 	if (ends_now)
 		settle(c);
 }

@@ -46,6 +46,8 @@ struct child_spec {
 	int pass_fd;          /* becomes fd 3 of the child; -1: none */
 	int stdin_fd;         /* the child's stdin instead of a pipe; -1: pipe.
 	                       * Stays the caller's. */
+	bool has_cgroup;      /* of its own, where that can be: see
+	                       * base/delegation.h */
 	bool joins_output;    /* stderr goes into stdout's pipe, in order;
 	                       * child_stderr() is -1 */
 };
@@ -89,7 +91,8 @@ void child_stop(struct child *c); /* begins the ladder; idempotent */
 void child_kill(struct child *c); /* SIGKILL of the whole tree, now */
 /* Sends one signal to the child alone (not its tree). */
 void child_signal(struct child *c, int sig);
-/* SIGSTOP to the whole tree, and SIGCONT. A stop thaws it. */
+/* The whole tree stands still (SIGSTOP, or by its cgroup), and goes on. A stop
+ * thaws it. */
 void child_freeze(struct child *c);
 void child_thaw(struct child *c);
 

@@ -4,10 +4,12 @@
  * other over their SOCK_SEQPACKET pair: one struct, one message. Both come
  * from the same build, so there is no version and no byte order.
  *
- * hearth-keeper [-L LABEL] [-C DIR] [-u UID -g GID] [-l LADDER]
+ * hearth-keeper [-L LABEL] [-C DIR] [-G CGROUP] [-u UID -g GID] [-l LADDER]
  *     [-n SOFT_NOFILE] [-p] -- PROGRAM [ARG...]
  *
- * Its fds 0, 1 and 2 and its environment are the child's.
+ * Its fds 0, 1 and 2 and its environment are the child's. With -G the child and
+ * all below it live in a cgroup v2 of their own, the folder CGROUP/PID with the
+ * keeper's pid, which it makes and removes; without one where that fails.
  *
  * hearth-keeper --remote [-C DIR] [-l LADDER] -- PROGRAM [ARG...]
  *
@@ -55,8 +57,8 @@ struct keeper_report {
 enum keeper_order_kind {
 	KEEPER_STOP, KEEPER_KILL,
 	KEEPER_SIGNAL,
-	KEEPER_FREEZE,        /* SIGSTOP to the whole tree … */
-	KEEPER_THAW           /* … and SIGCONT */
+	KEEPER_FREEZE,        /* the whole tree stands still … */
+	KEEPER_THAW           /* … and goes on */
 };
 
 struct keeper_order {

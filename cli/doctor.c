@@ -65,9 +65,9 @@ check_postgres(struct doctor *d)
 
 /* The first line that the program prints; NULL when it cannot be run. */
 static char *
-first_line_of(const char *file, const char *argument)
+first_line_of(const char *file, const char *argument, const char *second)
 {
-	char line[256] = "";
+	char line[512] = "";
 	int fds[2], status;
 	ssize_t n = 0;
 	pid_t pid;
@@ -77,7 +77,7 @@ first_line_of(const char *file, const char *argument)
 	pid = fork();
 	if (pid == 0) {
 		dup2(fds[1], STDOUT_FILENO);
-		execl(file, file, argument, (char *)NULL);
+		execl(file, file, argument, second, (char *)NULL);
 		_exit(127);
 	}
 	close(fds[1]);
@@ -95,7 +95,8 @@ static void
 check_git(struct doctor *d)
 {
 	char *file = program_find("git", NULL);
-	char *line = file != NULL ? first_line_of(file, "--version") : NULL;
+	char *line = file != NULL ? first_line_of(file, "--version", NULL) :
+	    NULL;
 	int major = 0, minor = 0;
 
 	if (line != NULL)
@@ -137,12 +138,51 @@ check_helpers(struct doctor *d)
 	}
 }
 
-/* Whether idle agents can give their memory back and stay. */
+/* The first line of a small file; NULL: there is none, or we may not know. */
+static char *
+line_of_file(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char line[64] = "";
+
+	if (f == NULL)
+		return NULL;
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	line[strcspn(line, "\n")] = '\0';
+	return *line != '\0' ? xstrdup(line) : NULL;
+}
+
+/* Of the hearthd that has this state folder now, as it has written it there;
+ * else NULL. Its lock is left alone: one that starts just now needs it. */
+static char *
+pid_of_hearthd(const char *state_dir)
+{
+	char *lock = xasprintf("%s/hearthd.lock", state_dir);
+	char *pid = line_of_file(lock);
+	char *comm = xasprintf("/proc/%s/comm", pid != NULL ? pid : "-");
+	char *name = line_of_file(comm);
+
+	if (name == NULL || strcmp(name, "hearthd") != 0) {
+		free(pid);
+		pid = NULL;
+	}
+	free(name);
+	free(comm);
+	free(lock);
+	return pid;
+}
+
+/* Whether idle agents can give their memory back and stay: those of the
+ * hearthd that runs, or of one that would be started as we were. */
 static void
-check_hibernation(struct doctor *d)
+check_hibernation(struct doctor *d, const char *state_dir)
 {
 	char *path = child_helper_path("hearth-memory");
-	char *line = path != NULL ? first_line_of(path, "--check") : NULL;
+	char *pid = pid_of_hearthd(state_dir);
+	char *line = path != NULL ? first_line_of(path, "--check", pid) :
+	    NULL;
 
 	if (path == NULL)
 		doctor_say(d, DOCTOR_FAIL, "helper", "hearth-memory is "
@@ -156,6 +196,7 @@ check_hibernation(struct doctor *d)
 		    line == NULL ? "hearth-memory says nothing" :
 		    strncmp(line, "no: ", 4) == 0 ? line + 4 : line);
 	free(line);
+	free(pid);
 	free(path);
 }
 
@@ -258,7 +299,7 @@ examine(struct doctor *d, const struct cli *cli, const char *state_dir)
 	check_inotify_limit(d, "max_user_instances", INSTANCES_WANTED);
 	check_git(d);
 	check_helpers(d);
-	check_hibernation(d);
+	check_hibernation(d, state_dir);
 	check_state_dir(d, state_dir);
 	check_postgres(d);
 	doctor_check_database(d, cli);

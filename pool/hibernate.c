@@ -13,11 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/tree.h"
 #include "pool/swap.h"
 
@@ -27,17 +26,32 @@
 
 /* ---- the decision */
 
+enum hibernation_way
+hibernation_way(const struct hibernation *h)
+{
+	if (h->has_reclaim)
+		return HIBERNATION_BY_CGROUP;
+	return h->has_call && h->is_allowed ? HIBERNATION_BY_ADVICE :
+	    HIBERNATION_NOT;
+}
+
 const char *
 hibernation_lacks(const struct hibernation *h)
 {
+	static const char *const neither[] = {
+#define LACK(name, words) [DELEGATION_##name] = "hearthd " words ", and " \
+	"hearth-memory lacks CAP_SYS_NICE (setcap cap_sys_nice+ep on it)",
+		DELEGATION_LACKS(LACK)
+#undef LACK
+	};
+
+	if (h->swap_total_kb == 0)
+		return "there is neither swap nor zram that agents may use";
+	if (hibernation_way(h) != HIBERNATION_NOT)
+		return NULL;
 	if (!h->has_call)
 		return "the kernel has no process_madvise (Linux 5.10 has)";
-	if (h->swap_total_kb == 0)
-		return "there is neither swap nor zram";
-	if (!h->is_allowed)
-		return "hearth-memory lacks CAP_SYS_NICE (setcap "
-		    "cap_sys_nice+ep on it)";
-	return NULL;
+	return neither[h->lack];
 }
 
 const char *
@@ -53,6 +67,8 @@ hibernation_refusal(const struct hibernation *h, bool is_stopped)
 		return "it has too many processes";
 	if (h->hidden > 0)
 		return "a process of it cannot be looked into";
+	if (h->outside > 0)
+		return "a process of it has left its cgroup";
 	if (h->listening > 0)
 		return "a process of it listens on a socket";
 	if (h->clients > 0)
@@ -82,10 +98,12 @@ has_cap_sys_nice(void)
 }
 
 static void
-look_at_machine(struct hibernation *h)
+look_at_machine(const struct delegation *d, struct hibernation *h)
 {
 	struct swap swap;
 
+	h->lack = d->lack;
+	h->has_reclaim = d->lack == DELEGATION_NOTHING;
 	swap_read(&swap);
 	h->swap_total_kb = swap.total_kb;
 	h->swap_free_kb = swap.free_kb;
@@ -236,12 +254,36 @@ memory_of(pid_t pid)
 	return (resident - shared) * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* In the cgroup with that path, or in one below it. */
+static bool
+is_inside(pid_t pid, const char *cgroup)
+{
+	char proc[64], text[4096], path[DELEGATION_PATH_MAX + 64];
+	size_t n = strlen(cgroup);
+
+	snprintf(proc, sizeof proc, "/proc/%d", (int)pid);
+	cgroup_read(proc, "cgroup", text, sizeof text);
+	return delegation_cgroup_of(text, path, sizeof path) &&
+	    strncmp(path, cgroup, n) == 0 &&
+	    (path[n] == '/' || path[n] == '\0');
+}
+
+/* A tree that is being looked at. */
+struct look {
+	struct hibernation *h;
+	bool has_cgroup, is_frozen;
+	/* as in struct delegation */
+	char path[DELEGATION_PATH_MAX + 16], dir[DELEGATION_PATH_MAX + 16];
+};
+
 static bool
 look_at_process(pid_t pid, pid_t parent, void *ctx)
 {
-	struct hibernation *h = ctx;
+	struct look *l = ctx;
+	struct hibernation *h = l->h;
 	struct sockets sockets;
 	char state = state_of(pid);
+	bool is_outside;
 
 	(void)parent;
 	/* one that has ended keeps nothing */
@@ -249,8 +291,11 @@ look_at_process(pid_t pid, pid_t parent, void *ctx)
 		return true;
 	if (++h->processes > PROCESSES_MAX)
 		return false;
+	is_outside = l->has_cgroup && !is_inside(pid, l->path);
+	h->outside += is_outside;
 	h->busy += state == 'R' || state == 'D';
-	h->stopped += state == 'T' || state == 't';
+	h->stopped += state == 'T' || state == 't' ||
+	    (l->is_frozen && !is_outside);
 	h->memory_kb += memory_of(pid);
 	h->clients += is_client(pid);
 	if (!list_sockets(pid, &sockets))
@@ -260,88 +305,52 @@ look_at_process(pid_t pid, pid_t parent, void *ctx)
 	return true;
 }
 
+/* What its cgroup, and those above it, leave it of the machine's swap. */
+static void
+limit_swap(const char *cgroup, struct hibernation *h)
+{
+	char dir[DELEGATION_PATH_MAX + 16], *slash;
+	int64_t max;
+
+	snprintf(dir, sizeof dir, "%s", cgroup);
+	while ((max = cgroup_number(dir, "memory.swap.max")) != -1 &&
+	    (slash = strrchr(dir, '/'))) {
+		int64_t left = max -
+		    cgroup_number(dir, "memory.swap.current");
+
+		if (max >= 0 && max / 1024 < h->swap_total_kb)
+			h->swap_total_kb = max / 1024;
+		if (max >= 0 && left / 1024 < h->swap_free_kb)
+			h->swap_free_kb = left / 1024;
+		*slash = '\0';
+	}
+}
+
+/* The tree's own cgroup: hearthd gives them the names of its keepers' pids. */
+static void
+look_at_cgroup(const struct delegation *d, pid_t root, struct look *l)
+{
+	snprintf(l->path, sizeof l->path, "%s/%d", d->path, (int)root);
+	snprintf(l->dir, sizeof l->dir, "%s/%d", d->dir, (int)root);
+	l->has_cgroup = DELEGATION_IS_OWN(d->lack) &&
+	    access(l->dir, F_OK) == 0;
+	l->is_frozen = l->has_cgroup && cgroup_is_frozen(l->dir);
+	if (l->has_cgroup)
+		limit_swap(l->dir, l->h);
+	if (!l->has_cgroup || cgroup_number(l->dir, "memory.current") < 0)
+		l->h->has_reclaim = false;
+}
+
 void
-hibernation_look(const pid_t *roots, size_t n, struct hibernation *h)
+hibernation_look(const struct delegation *d, const pid_t *roots, size_t n,
+    struct hibernation *h)
 {
 	*h = (struct hibernation){ .processes = 0 };
-	look_at_machine(h);
-	for (size_t i = 0; i < n; i++)
-		tree_walk(roots[i], look_at_process, h);
-}
+	look_at_machine(d, h);
+	for (size_t i = 0; i < n; i++) {
+		struct look l = { .h = h };
 
-/* ---- paging out */
-
-struct page_out {
-	int64_t kb;              /* that was advised */
-	int error;               /* the last one that says more than that there
-	                          * is nothing to do */
-};
-
-/* One line of /proc/PID/maps: what is the process's own and can be touched. */
-static bool
-is_own(const char *line, struct iovec *range)
-{
-	uintptr_t from, to;
-	char perms[5];
-
-	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to,
-	    perms) != 3)
-		return false;
-	if (perms[3] != 'p' || strncmp(perms, "---", 3) == 0 ||
-	    strstr(line, " [v"))
-		return false;
-	*range = (struct iovec){ (void *)from, to - from };
-	return true;
-}
-
-/* The kernel takes a part of a large one at a time. */
-static void
-advise(int pidfd, struct iovec range, struct page_out *out)
-{
-	ssize_t n = 0;
-
-	while (range.iov_len > 0 && (n = syscall(SYS_process_madvise, pidfd,
-	    &range, 1, MADV_PAGEOUT, 0)) > 0) {
-		out->kb += n / 1024;
-		range.iov_base = (char *)range.iov_base + n;
-		range.iov_len -= (size_t)n;
+		look_at_cgroup(d, roots[i], &l);
+		tree_walk(roots[i], look_at_process, &l);
 	}
-	/* EINVAL: locked or of a device; ENOMEM: not there any more */
-	if (n < 0 && errno != EINVAL && errno != ENOMEM)
-		out->error = errno;
-}
-
-static bool
-page_out_process(pid_t pid, pid_t parent, void *ctx)
-{
-	int fd = pidfd_open(pid, 0);
-	struct iovec range;
-	char path[64], *line = NULL;
-	size_t size = 0;
-	FILE *maps;
-
-	(void)parent;
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-	maps = fd >= 0 ? fopen(path, "re") : NULL;
-	while (maps && getline(&line, &size, maps) > 0)
-		if (is_own(line, &range))
-			advise(fd, range, ctx);
-	if (maps)
-		fclose(maps);
-	if (fd >= 0)
-		close(fd);
-	free(line);
-	return true;
-}
-
-const char *
-hibernation_page_out(const pid_t *roots, size_t n)
-{
-	struct page_out out = { 0 };
-
-	for (size_t i = 0; i < n; i++)
-		tree_walk(roots[i], page_out_process, &out);
-	if (out.kb > 0)
-		return NULL;
-	return out.error ? strerror(out.error) : "nothing could be paged out";
 }

@@ -56,7 +56,7 @@ struct limits {
 	int64_t last_serial;
 	enum step step;
 	int64_t candidate;       /* serial; 0: the round is of all */
-	char refusal[128];       /* why it cannot be hibernated, or "" */
+	char refusal[256];       /* why it cannot be hibernated, or "" */
 	bool has_new;            /* the round saw a tree for the first time:
 	                          * what it does shows in the next one */
 	int64_t rounds_over;     /* in a row: too much, and none may leave */

@@ -101,7 +101,8 @@ start_helper(struct memory *m)
 	static const struct child_callbacks none = { 0 };
 	char *program = child_helper_path("hearth-memory");
 	char **envp = child_environment();
-	char *argv[] = { program, NULL };
+	char *pid = xasprintf("%d", (int)getpid());
+	char *argv[] = { program, "--hearthd", pid, NULL };
 	struct child_spec spec = { .label = "hearth-memory", .argv = argv,
 		.envp = envp, .pass_fd = -1, .stdin_fd = -1 };
 	int rc;
@@ -113,6 +114,7 @@ start_helper(struct memory *m)
 		rc = fail(&m->why, "the program hearth-memory is missing: is "
 		    "Hearth installed completely?");
 	free(program);
+	free(pid);
 	strv_free(&envp);
 	if (rc != 0)
 		return -1;

@@ -11,8 +11,12 @@
  * "?SERIAL…" asks besides whether the tree may be hibernated, "!SERIAL…", once
  * it is stopped, that it be paged out first; why not is told behind the answer.
  *
- * hearth-memory --check says whether this machine and this program can do that,
- * for hearth doctor.
+ * Both go by the cgroups that the hearthd with the pid PARENT has made for its
+ * trees, where it has: hearth-memory --hearthd PARENT.
+ *
+ * hearth-memory --check [PID] says whether this machine, this program and the
+ * hearthd with that pid (else: one that would be started like this) can
+ * hibernate, for hearth doctor.
  *
  * Read next: pool/footprint.c, pool/hibernate.c.
  */
@@ -23,6 +27,7 @@
 #include <string.h>
 #include <sys/types.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "pool/footprint.h"
 #include "pool/hibernate.h"
@@ -43,6 +48,9 @@ struct request {
 	size_t n;
 };
 
+/* Where the trees' cgroups are. */
+static struct delegation place;
+
 /* False when the line cannot be meant so. */
 static bool
 parse(char *line, struct request *q)
@@ -60,38 +68,39 @@ parse(char *line, struct request *q)
 
 /* Why it may not be hibernated, or NULL. */
 static const char *
-refusal(const struct request *q, bool is_stopped)
+refusal(const struct request *q, bool is_stopped, struct hibernation *h)
 {
-	struct hibernation h;
-
 	for (int i = 0; i < LOOKS; i++) {
-		hibernation_look(q->roots, q->n, &h);
-		if (is_stopped ? h.stopped >= h.processes : h.busy == 0)
+		hibernation_look(&place, q->roots, q->n, h);
+		if (is_stopped ? h->stopped >= h->processes : h->busy == 0)
 			break;
 		nanosleep(&(struct timespec){
 		    .tv_nsec = LOOK_PAUSE_MS * 1000000 }, NULL);
 	}
-	return hibernation_refusal(&h, is_stopped);
+	return hibernation_refusal(h, is_stopped);
 }
 
 static const char *
 page_out(const struct request *q)
 {
-	const char *why = refusal(q, true);
+	struct hibernation h;
+	const char *why = refusal(q, true, &h);
 
-	return why ? why : hibernation_page_out(q->roots, q->n);
+	return why ? why : hibernation_page_out(&place, hibernation_way(&h),
+	    q->roots, q->n);
 }
 
 static void
 answer(struct footprints *f, const struct request *q)
 {
 	struct footprint print;
+	struct hibernation h;
 	const char *why = NULL;
 
 	if (q->mark == '!')
 		why = page_out(q);
 	else if (q->mark == '?')
-		why = refusal(q, false);
+		why = refusal(q, false, &h);
 	footprints_read(f, q->serial, q->roots, q->n, &print);
 	printf("%" PRId64 " %" PRId64 " %" PRId64 " %d%s%s\n", q->serial,
 	    print.pss_kb, print.cpu_ms, print.processes, why ? " " : "",
@@ -104,12 +113,14 @@ check(void)
 	struct hibernation h;
 	const char *lack;
 
-	hibernation_look(NULL, 0, &h);
+	hibernation_look(&place, NULL, 0, &h);
 	lack = hibernation_lacks(&h);
 	if (lack)
 		printf("no: %s\n", lack);
 	else
-		printf("yes: %" PRId64 " MB of swap are free\n",
+		printf("yes: by %s, and %" PRId64 " MB of swap are free\n",
+		    hibernation_way(&h) == HIBERNATION_BY_CGROUP ?
+		    "cgroups of their own" : "CAP_SYS_NICE",
 		    h.swap_free_kb / 1024);
 	return lack ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -122,7 +133,9 @@ main(int argc, char **argv)
 	size_t size = 0;
 	ssize_t len;
 
-	if (argc == 2 && strcmp(argv[1], "--check") == 0)
+	delegation_look(argc == 3 ? (pid_t)strtol(argv[2], NULL, 10) :
+	    getpid(), &place);
+	if (argc > 1 && strcmp(argv[1], "--check") == 0)
 		return check();
 	f = footprints_new(PAUSE);
 	while ((len = getline(&line, &size, stdin)) > 0) {

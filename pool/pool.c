@@ -342,6 +342,9 @@ on_worker_event(void *ctx, struct worker *w, const struct agent_event *ev)
 		s->last_used = clock_ms();
 		s->lost_reason = xstrdup(ev->ready.lost_reason);
 		break;
+	case AGENT_WOKEN:
+		seat_wake(s);
+		return;
 	case AGENT_TURN_DONE:
 		s->last_used = clock_ms();
 		break;

@@ -338,6 +338,8 @@ handle(struct place *p, const struct agent_event *ev)
 	case AGENT_PERMISSION_SETTLED:
 		permission_settled(p, ev);
 		break;
+	case AGENT_WOKEN:
+		break; /* told by agent_on_sleep() */
 	case AGENT_TURN_DONE:
 		turn_done(p, ev);
 		break;

@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/child.h"
+#include "base/delegation.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "supervisor/lock.h"
@@ -156,6 +157,7 @@ main(int argc, char **argv)
 		die(EX_CANTCREAT, &e);
 	signal(SIGPIPE, SIG_IGN);
 	child_raise_fd_limit();
+	delegation_take();
 	srand48((long)getpid());
 	/* not the default loop: that one would reap our children */
 	loop = ev_loop_new(EVFLAG_AUTO);

@@ -26,6 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -98,8 +99,34 @@ daemon_setenv(const char *name, const char *content)
 	free(entry);
 }
 
+/*
+ * In the virtual machine of tests/vm: the daemons of a test are in a cgroup
+ * that is theirs alone, as a service is; one after another in the same.
+ */
 static void
-become_hearthd(char *const *argv, const char *log)
+enter_cgroup(pid_t test)
+{
+	const char *above = getenv("HEARTH_TEST_CGROUP");
+	char *dir, *file;
+	int fd;
+
+	if (!above)
+		return;
+	dir = xasprintf("%s/%d", above, (int)test);
+	mkdir(dir, 0755);
+	setxattr(dir, "user.delegate", "1", 1, 0);
+	file = xasprintf("%s/hearthd/cgroup.procs", dir);
+	fd = open(file, O_WRONLY);
+	if (fd < 0) {
+		file = xasprintf("%s/cgroup.procs", dir);
+		fd = open(file, O_WRONLY);
+	}
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		_exit(125);
+}
+
+static void
+become_hearthd(char *const *argv, const char *log, pid_t test)
 {
 	int in = open("/dev/null", O_RDONLY);
 	int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -110,6 +137,7 @@ become_hearthd(char *const *argv, const char *log)
 	dup2(in, 0);
 	dup2(out, 1);
 	dup2(out, 2);
+	enter_cgroup(test);
 	for (int i = 3; i < 256; i++)
 		close(i);
 	unsetenv("JOURNAL_STREAM");
@@ -124,12 +152,12 @@ become_hearthd(char *const *argv, const char *log)
 static pid_t
 spawn(char **argv, const char *log)
 {
-	pid_t pid = fork();
+	pid_t test = getpid(), pid = fork();
 
 	if (pid < 0)
 		e2e_fail(__FILE__, __LINE__, "fork: %s", strerror(errno));
 	if (pid == 0)
-		become_hearthd(argv, log);
+		become_hearthd(argv, log, test);
 	return pid;
 }
 

@@ -97,6 +97,54 @@ role_tree(char **arg)
 	return 0;
 }
 
+static volatile pid_t victim;
+
+static void
+on_continue(int sig)
+{
+	(void)sig;
+	kill(victim, SIGKILL);
+}
+
+/*
+ * Names all and stands for what happens while a tree is gone through to set it
+ * going: the first child, once it goes on, ends the last one, far behind it;
+ * whose own child comes to the root, which is done with, and whose list of
+ * children becomes so much shorter that the new one is not seen there.
+ */
+#define PATIENT 100
+static int
+role_orphan(char **arg)
+{
+	int fd = atoi(arg[0]), order[2];
+	pid_t last;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	signal(SIGCHLD, SIG_IGN);
+	if (pipe(order) != 0)
+		return 1;
+	if (fork() == 0) {
+		if (read(order[0], &last, sizeof last) != sizeof last)
+			_exit(1);
+		victim = last;
+		signal(SIGCONT, on_continue);
+		dprintf(fd, "%d\n", (int)getpid());
+		wait_for_ever();
+	}
+	for (int i = 0; i < PATIENT; i++)
+		grow(fd, false, false, false);
+	last = fork();
+	if (last == 0) {
+		if (fork() == 0)
+			dprintf(fd, "%d\n", (int)getpid());
+		wait_for_ever();
+	}
+	if (write(order[1], &last, sizeof last) != sizeof last)
+		return 1;
+	wait_for_ever();
+	return 0;
+}
+
 /* Copies stdin to stdout and says so on stderr. */
 static int
 role_copy(char **arg)
@@ -207,7 +255,7 @@ static const struct {
 } roles[] = {
 	{ "tree", role_tree }, { "copy", role_copy }, { "exit", role_exit },
 	{ "signal", role_signal }, { "show", role_show }, { "eat", role_eat },
-	{ "stubborn", role_stubborn },
+	{ "stubborn", role_stubborn }, { "orphan", role_orphan },
 };
 
 struct run {
@@ -1176,6 +1224,31 @@ START_TEST(frozen_tree_stands_still_and_hears_of_its_stop)
 }
 END_TEST
 
+static bool
+is_orphan_tree_up(const struct run *r)
+{
+	return has_started(r) && lines(&r->out) == PATIENT + 2;
+}
+
+START_TEST(child_whose_parent_ends_in_the_thaw_goes_on)
+{
+	struct ev_loop *loop = ev_loop_new(0);
+	struct child_spec spec = spec_of(ROLE("orphan", "1"));
+	struct run r;
+
+	start(&r, loop, &spec);
+	UNTIL(&r, is_orphan_tree_up);
+	child_freeze(r.child);
+	wait_for_states(r.out.data, 'T');
+	child_thaw(r.child);
+	wait_for_states(r.out.data, 'S');
+	child_kill(r.child);
+	UNTIL(&r, is_over);
+	finish(&r);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(one_signal_goes_to_the_child_alone)
 {
 	struct ev_loop *loop = ev_loop_new(0);
@@ -1387,6 +1460,7 @@ suite(void)
 	tcase_add_test(t, stopped_child_still_gets_the_ladders_signal);
 	tcase_add_test(t,
 	    frozen_tree_stands_still_and_hears_of_its_stop);
+	tcase_add_test(t, child_whose_parent_ends_in_the_thaw_goes_on);
 	tcase_add_test(t, one_signal_goes_to_the_child_alone);
 	tcase_add_test(t, many_children_leave_no_fd_and_no_process);
 	tcase_add_test(t, no_descriptors_left_is_an_error_and_leaks_nothing);

@@ -29,6 +29,9 @@
 /* A machine that can, and a tree at rest; each case has one thing wrong. */
 #define CAN .has_call = true, .is_allowed = true, .swap_total_kb = 1000, \
 	.swap_free_kb = 500
+#define CANNOT .has_call = true, .swap_total_kb = 1000, .swap_free_kb = 500
+#define BY_CGROUP .has_reclaim = true, .swap_total_kb = 1000, \
+	.swap_free_kb = 500
 #define TREE .processes = 2, .memory_kb = 500
 
 static const struct {
@@ -42,6 +45,20 @@ static const struct {
 	{ { .is_allowed = true, .swap_total_kb = 1 }, false, "process_madvise" },
 	{ { .has_call = true, .is_allowed = true }, false, "neither swap" },
 	{ { .has_call = true, .swap_total_kb = 1 }, false, "CAP_SYS_NICE" },
+	/* one way is enough */
+	{ { BY_CGROUP, TREE }, false, NULL },
+	{ { BY_CGROUP, TREE, .stopped = 2 }, true, NULL },
+	{ { .has_reclaim = true }, false, "neither swap" },
+	/* neither way: what is missing for the first, and for the second */
+	{ { CANNOT, TREE, .lack = DELEGATION_OWN }, false,
+	    "Delegate=yes), and hearth-memory lacks CAP_SYS_NICE (setcap" },
+	{ { CANNOT, TREE, .lack = DELEGATION_ALONE }, false, "other processes" },
+	{ { CANNOT, TREE, .lack = DELEGATION_MEMORY }, false,
+	    "memory controller" },
+	{ { CANNOT, TREE, .lack = DELEGATION_RECLAIM }, false, "Linux 5.19" },
+	{ { CANNOT, TREE, .lack = DELEGATION_V2 }, false, "without cgroup v2" },
+	{ { CANNOT, TREE, .lack = DELEGATION_NOTHING }, false,
+	    "made no cgroup" },
 	/* of the tree */
 	{ { CAN }, false, "no process" },
 	{ { CAN, .processes = 65 }, false, "too many" },
@@ -49,6 +66,9 @@ static const struct {
 	{ { CAN, TREE, .listening = 1 }, false, "listens" },
 	{ { CAN, TREE, .listening = 1, .stopped = 2 }, true, "listens" },
 	{ { CAN, TREE, .clients = 1 }, false, "far end" },
+	{ { BY_CGROUP, TREE, .outside = 1 }, false, "left its cgroup" },
+	{ { BY_CGROUP, TREE, .listening = 1 }, false, "listens" },
+	{ { BY_CGROUP, TREE, .stopped = 1 }, true, "goes on" },
 	{ { CAN, TREE, .busy = 1 }, false, "at work" },
 	/* by somebody else: it would be sent on */
 	{ { CAN, TREE, .stopped = 1 }, false, "is stopped" },
@@ -69,6 +89,17 @@ START_TEST(hibernation_is_refused_for_one_reason_each)
 		ck_assert_msg(why && strstr(why, cases[_i].words),
 		    "\"%s\" has no \"%s\"", why ? why : "(may)",
 		    cases[_i].words);
+}
+END_TEST
+
+START_TEST(a_cgroup_goes_before_advice)
+{
+	struct hibernation both = { CAN, .has_reclaim = true };
+	struct hibernation advice = { CAN }, none = { CANNOT };
+
+	ck_assert_int_eq(hibernation_way(&both), HIBERNATION_BY_CGROUP);
+	ck_assert_int_eq(hibernation_way(&advice), HIBERNATION_BY_ADVICE);
+	ck_assert_int_eq(hibernation_way(&none), HIBERNATION_NOT);
 }
 END_TEST
 
@@ -188,11 +219,14 @@ fell(struct tree *t)
 	close(t->answer);
 }
 
+/* hearthd has no cgroups of its own. */
+static const struct delegation nowhere = { .lack = DELEGATION_OWN };
+
 /* The field comes to be so; the processes take a moment. */
 #define WAIT_SEEN(t, h, cond) \
 	do { \
 		for (int i_ = 0; i_ < 500; i_++) { \
-			hibernation_look(&(t)->root, 1, (h)); \
+			hibernation_look(&nowhere, &(t)->root, 1, (h)); \
 			if (cond) \
 				break; \
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, \
@@ -240,8 +274,9 @@ START_TEST(a_tree_that_was_paged_out_goes_on)
 	WAIT_SEEN(&t, &h, h.stopped == 1);
 	before = h.memory_kb;
 	lack = hibernation_lacks(&h);
-	why = hibernation_page_out(&t.root, 1);
-	hibernation_look(&t.root, 1, &h);
+	why = hibernation_page_out(&nowhere, HIBERNATION_BY_ADVICE, &t.root,
+	    1);
+	hibernation_look(&nowhere, &t.root, 1, &h);
 	if (lack) {
 		printf("# SKIP that it becomes smaller: %s\n", lack);
 	} else {
@@ -266,6 +301,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, hibernation_is_refused_for_one_reason_each, 0,
 	    COUNT(cases));
+	tcase_add_test(tc, a_cgroup_goes_before_advice);
 	tcase_add_loop_test(tc, compressed_swap_costs_memory, 0,
 	    COUNT(costs));
 	tcase_add_test(tc, what_a_tree_does_is_seen);

@@ -96,7 +96,7 @@ keep(char **to, const char *s)
 static void
 note_order(struct box *b, enum agent_event_type type)
 {
-	char c = "SIRCTUAPpDFEG"[type];
+	char c = "SIRCTUAPpWDFEG"[type];
 
 	if (b->order.len == 0 || b->order.data[b->order.len - 1] != c)
 		buf_addc(&b->order, c);
@@ -806,6 +806,74 @@ START_TEST(frozen_agent_goes_on_when_it_is_prompted)
 	WAIT_FOR(b, b->count[AGENT_GONE] == 1);
 	/* in order, by the end of its input */
 	ck_assert_int_eq(b->ended.ended.exit_code, 0);
+	box_close(b);
+}
+END_TEST
+
+static void
+pause_when_done(struct box *b, const struct agent_event *ev)
+{
+	if (ev->type == AGENT_TURN_DONE)
+		worker_pause(b->w, true);
+}
+
+/* Freezes it once it has done what comes after its turn's end, of which nothing
+ * is read before: it begins with that when it is told to. */
+static void
+freeze_after(struct box *b, const char *script)
+{
+	char *go = xasprintf("%s/go", b->dir);
+	char *mark = xasprintf("%s/mark", b->dir);
+	char *all = xasprintf("stop;run while test ! -e %s\\; do sleep 0.01"
+	    "\\; done;%s;write mark x", go, script);
+	FILE *f;
+
+	b->hook = pause_when_done;
+	box_prompt(b, 1, all);
+	box_done(b, 1);
+	b->hook = NULL;
+	f = fopen(go, "w");
+	ck_assert_ptr_nonnull(f);
+	fclose(f);
+	while (access(mark, F_OK) != 0)
+		run_ms(b, 10);
+	unlink(go);
+	unlink(mark);
+	OUTSIDE(worker_freeze(b->w));
+	OUTSIDE(worker_pause(b->w, false));
+	free(all);
+	free(mark);
+	free(go);
+}
+
+/* It asked after its turn, and that was read only when it was frozen. */
+START_TEST(frozen_agent_that_is_answered_is_told_to_be_awake)
+{
+	struct box *b = box_new(NULL);
+
+	b->spec.permission_mode = PERMISSION_ALLOW;
+	box_ready(b);
+	freeze_after(b, "permission-async");
+	WAIT_FOR(b, b->count[AGENT_WOKEN] == 1);
+	ck_assert(!worker_is_frozen(b->w));
+	ck_assert_int_eq(b->ask_count, 1);
+	box_prompt(b, 2, "say x");
+	box_done(b, 2);
+	ck_assert_int_eq(b->count[AGENT_WOKEN], 1);
+	box_close(b);
+}
+END_TEST
+
+/* What paged it out must not find it asleep. */
+START_TEST(frozen_agent_that_is_given_up_is_not_frozen)
+{
+	struct box *b = box_new(NULL);
+
+	box_ready(b);
+	freeze_after(b, "close-stdout");
+	ck_assert_int_eq(worker_state(b->w), WORKER_IDLE);
+	WAIT_FOR(b, b->count[AGENT_ENDED] == 1);
+	ck_assert(!worker_is_frozen(b->w));
 	box_close(b);
 }
 END_TEST
@@ -2087,6 +2155,8 @@ make_suite(void)
 	tcase_add_test(t, replay_that_comes_late_is_not_told);
 	tcase_add_test(t, preface_is_a_block_of_its_own);
 	tcase_add_test(t, frozen_agent_goes_on_when_it_is_prompted);
+	tcase_add_test(t, frozen_agent_that_is_answered_is_told_to_be_awake);
+	tcase_add_test(t, frozen_agent_that_is_given_up_is_not_frozen);
 	tcase_add_test(t, text_that_is_not_acp_fails_the_start);
 	tcase_add_test(t, noise_before_and_around_messages_is_skipped);
 	tcase_add_test(t, missing_program_is_named_with_the_path);

@@ -33,6 +33,7 @@ enum agent_event_type {
 	                   * permission */
 	AGENT_PERMISSION_SETTLED, /* one that was open is answered or void:
 	                   * settled */
+	AGENT_WOKEN,      /* it was frozen, and goes on for what was said */
 	AGENT_TURN_DONE,  /* session/prompt is over, however: done */
 	AGENT_FAILED,     /* never became ready, or can't be used any more; the
 	                   * worker is already being stopped: failed */

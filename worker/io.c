@@ -171,7 +171,11 @@ io_flush(struct worker *w)
 
 	if (!w->out_open || io_queued(w) == 0)
 		return;
-	worker_thaw(w);
+	if (w->is_frozen) {
+		worker_thaw(w);
+		w->was_woken = true;
+		worker_kick(w);
+	}
 	n = write(child_stdin(w->child), w->out.data + w->out_at,
 	    io_queued(w));
 	if (classify(n) == GOT_END) {

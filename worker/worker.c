@@ -126,9 +126,16 @@ worker_kick(struct worker *w)
 static void
 on_kick(struct ev_loop *loop, ev_timer *t, int revents)
 {
+	struct worker *w = t->data;
+	bool was_woken = w->was_woken && worker_is_live(w) &&
+	    !w->is_frozen;
+
 	(void)loop;
 	(void)revents;
-	ask_tell_settled(t->data);
+	w->was_woken = false;
+	if (was_woken)
+		worker_tell(w, &(struct agent_event){ .type = AGENT_WOKEN });
+	ask_tell_settled(w);
 }
 
 static void
@@ -199,6 +206,8 @@ end_child(struct worker *w, const char *reason, bool at_once)
 	w->end_reason = xstrdup(reason);
 	ask_cancel_all(w);
 	worker_set_state(w, WORKER_STOPPING);
+	/* a stop lets it go on */
+	w->is_frozen = false;
 	io_close_stdin(w);
 	terminals_close(w->terminals, at_once);
 	if (at_once)
@@ -482,6 +491,7 @@ worker_start(struct ev_loop *loop, const struct worker_spec *spec,
 		.ladder = LADDER,
 		.pass_fd = -1,
 		.stdin_fd = -1,
+		.has_cgroup = true,
 	};
 
 	w->on_event = on_event;

@@ -140,9 +140,9 @@ int worker_answer_permission(struct worker *w, int64_t serial,
 void worker_expire_permission(struct worker *w, int64_t serial);
 
 /*
- * Stops all its processes (SIGSTOP); the worker must be IDLE and have no
- * terminals. They go on by themselves when anything is said to the agent, and
- * when it is stopped.
+ * Stops all its processes (child_freeze()); the worker must be IDLE and have no
+ * terminals. They go on by themselves when anything is said to the agent, which
+ * is told by AGENT_WOKEN, and when it is stopped.
  */
 void worker_freeze(struct worker *w);
 void worker_thaw(struct worker *w);

@@ -137,6 +137,7 @@ struct worker {
 	bool has_failed;         /* AGENT_FAILED was told */
 	bool is_paused;
 	bool is_frozen;
+	bool was_woken;       /* by what was said to it; not told yet */
 	int64_t spawn_at;
 	int64_t wanted_at;       /* spawned, or claimed */
 	int64_t opened_at;       /* when a session was asked for */
