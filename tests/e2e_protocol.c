@@ -334,7 +334,7 @@ START_TEST(ten_thousand_tool_updates_are_one_call)
 {
 	int64_t turn;
 
-	start(NULL);
+	start("flush_interval=0", NULL);
 	turn = complete(chat, "fake", "tool-start f execute Long;"
 	    "tool-flood f 10000 1;tool-end f completed the end;say done");
 	ck_assert_str_eq(text_of(turn), "done");
