@@ -95,6 +95,33 @@ START_TEST(a_session_that_had_no_prompt_is_given_up_at_once)
 }
 END_TEST
 
+/* ---- MCP servers */
+
+START_TEST(a_conversation_is_worth_more_than_mcp_servers)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("picky", "--resume", "--no-mcp-reopen", NULL);
+	sql("update hearth.agents set mcp_servers = '[{\"name\": \"m\", "
+	    "\"command\": \"/bin/true\"}]' where name = 'picky'");
+	complete(chat, "picky", "say remember me");
+	close_child("picky");
+	turn = complete(chat, "picky", "echo-blocks");
+	ck_assert_str_eq(text_of(turn), "[blocks 1]");
+	check_value("resume", "select resumed_by from hearth.agent_sessions");
+	check_true(log_has("once more without MCP servers"));
+	/* that it is really lost is still found out */
+	add_agent("gone", "--resume", "--session-lost", "-32602", NULL);
+	sql("update hearth.agents set mcp_servers = '[{\"name\": \"m\", "
+	    "\"command\": \"/bin/true\"}]' where name = 'gone'");
+	complete(chat, "gone", "say remember me");
+	close_child("gone");
+	turn = complete(chat, "gone", "echo-blocks");
+	ck_assert_str_eq(text_of(turn), "[blocks 2]");
+}
+END_TEST
+
 /* ---- ids */
 
 START_TEST(a_question_is_answered_by_its_id_whatever_that_is)
@@ -278,6 +305,7 @@ add_tests(TCase *tc)
 	tcase_add_loop_test(tc, null_is_an_answer_wherever_it_may_be, 0, 2);
 	tcase_add_test(tc,
 	    a_session_that_had_no_prompt_is_given_up_at_once);
+	tcase_add_test(tc, a_conversation_is_worth_more_than_mcp_servers);
 	tcase_add_test(tc, a_question_is_answered_by_its_id_whatever_that_is);
 	tcase_add_test(tc, of_updates_that_repeat_all_some_are_stored);
 	tcase_add_test(tc, what_may_be_no_repetition_is_stored);

@@ -187,6 +187,8 @@ struct worker {
 	bool swallows_past;      /* session/load: the replay, until a prompt */
 	int64_t replayed_at;     /* when its last update came, 0: none did */
 	int64_t answered_at;     /* when session/load was answered */
+	bool sent_mcp;           /* the request for it had MCP servers */
+	bool without_mcp;        /* it was refused with them */
 	char *lost_reason;       /* why known_session was given up, or NULL */
 	json_t *session_result;  /* of the session's answer, until READY */
 	bool offers_read;        /* fs/read_text_file was offered */
