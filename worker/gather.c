@@ -84,11 +84,12 @@ forget(struct worker *w)
 void
 gather_release(struct worker *w)
 {
-	struct gathered g = w->gathered;
+	struct gathered g;
 	json_t *call;
 
-	if (g.tool_call_id == NULL)
+	if (w->gathered.tool_call_id == NULL)
 		return;
+	g = w->gathered;
 	w->gathered.tool_call_id = NULL;
 	w->gathered.payload = (struct buf){ 0 };
 	ev_timer_stop(w->loop, &w->gathered.timer);
