@@ -112,6 +112,41 @@ list_in(const json_t *offers, const char *member, const char *name)
 	return json_is_object(it) ? json_object_get(it, name) : it;
 }
 
+/* What can be chosen of an option, which may be sorted into groups. */
+static json_t *
+choices_of(const json_t *option)
+{
+	json_t *all = json_array(), *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(option, "options"), i, item)
+		if (json_is_array(json_object_get(item, "options")))
+			json_array_extend(all, json_object_get(item,
+			    "options"));
+		else
+			json_array_append(all, item);
+	return all;
+}
+
+static void
+print_options(const json_t *options)
+{
+	json_t *option, *choices;
+	size_t i;
+
+	print_names("options", options, "id");
+	json_array_foreach((json_t *)options, i, option) {
+		struct buf label = { 0 };
+
+		choices = choices_of(option);
+		buf_adds(&label, "  ");
+		render_for_terminal(&label, render_text(option, "id"));
+		print_names(label.data, choices, "value");
+		buf_free(&label);
+		json_decref(choices);
+	}
+}
+
 /* The members of an object that are not false: "image, embeddedContext". */
 static void
 print_members(const char *label, const json_t *object)
@@ -168,8 +203,7 @@ print_offers(PGconn *conn, const char *chat, const char *agent)
 	print_names("modes", list_in(offers, "modes", "availableModes"), "id");
 	print_names("models", list_in(offers, "models", "availableModels"),
 	    "modelId");
-	print_names("options", list_in(offers, "configOptions", "options"),
-	    "id");
+	print_options(list_in(offers, "configOptions", "options"));
 	print_names("commands", json_object_get(offers, "availableCommands"),
 	    "name");
 	print_names("authentication", list_in(offers, "authMethods", "list"),

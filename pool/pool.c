@@ -238,6 +238,7 @@ start_worker(struct pool *p, struct seat *s, const struct seat_spec *spec,
 		.cancel_timeout = p->cfg.cancel_timeout,
 		.launcher_words = spec->launcher_words,
 		.silence_timeout = p->cfg.silence_timeout,
+		.gathers = p->cfg.gathers,
 		.rules = p->rules,
 		.is_spare = seat_is_spare(s),
 	};

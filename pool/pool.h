@@ -41,6 +41,8 @@ struct pool_config {
 	int64_t turn_timeout;
 	int64_t cancel_timeout;
 	int64_t silence_timeout; /* 0: none */
+	bool gathers;            /* updates of running tools, where they say
+	                          * again and again the same */
 	struct restart_policy restart;
 	int64_t max_memory;      /* bytes; 0: no limit */
 };

@@ -116,7 +116,8 @@ struct claimed_turn {
 	                            * client_capabilities, permission_mode */
 	const char *known_session; /* what the agent called the conversation when
 	                            * it had a child last, or NULL */
-	bool may_replace;          /* it failed to reopen that the last time */
+	bool may_replace;          /* it failed to reopen that the last time, or
+	                            * nobody had prompted it there */
 	const char *wanted;        /* settings, see agent_sessions, and in the
 	                            * member offers what there was to choose */
 	int64_t launcher_words;    /* how many of command are the launcher's */

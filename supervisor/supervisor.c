@@ -28,6 +28,7 @@ pool_config_of(const struct options *opt)
 		.turn_timeout = opt->turn_timeout,
 		.cancel_timeout = opt->cancel_timeout,
 		.silence_timeout = opt->silence_timeout,
+		.gathers = opt->flush_interval > 0,
 		.restart = { opt->crash_limit, opt->crash_window },
 		.max_memory = opt->max_memory,
 	};

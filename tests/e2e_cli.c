@@ -465,6 +465,10 @@ START_TEST(an_agent_is_tested)
 	/* nothing of it goes on, nor stays */
 	wait_value("0", LIMIT, "select count(*) from hearth.pool");
 	check_value("removed", "select status from hearth.worktrees");
+	/* its prompt is none for the fake agent, which is asked what it offers */
+	ck_assert_int_eq(client(xstrdup("h agents test fake")), 1);
+	check_has(file_text("%s/out", folder), "\n  model        2: small, "
+	    "large\n");
 	add_agent("mute", "--exit-at-init", "3", "--stderr",
 	    "unknown option --acp", NULL);
 	ck_assert_int_eq(client(xstrdup("h agents test mute")), 1);

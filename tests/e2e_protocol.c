@@ -6,7 +6,8 @@
  *
  * Which behaviour of agents is covered by which test (p here, c in
  * e2e_crash.c, t in e2e_turns.c, l in e2e_limits.c, k in e2e_conversation.c,
- * r in e2e_terminals.c, f in e2e_faults.c, w in unit_worker.c):
+ * r in e2e_terminals.c, f in e2e_faults.c, q in e2e_quirks.c, w in
+ * unit_worker.c):
  *
  *   noise line, noise glued to a frame, CRLF, no final LF,
  *   1-byte writes, UTF-8 split, invalid UTF-8, U+0000,
@@ -16,15 +17,22 @@
  *   40 MiB line                              p a_line_of_40_mib_is_one_event
  *   line over the cap                        p a_line_over_the_cap_kills
  *   ids: string, huge, null, missing         p ids_of_all_forms_are_answered,
- *                                            p an_answer_without_an_id
+ *                                            p an_answer_without_an_id,
+ *                                            q a_question_is_answered_by_…
+ *   result null: load, resume, set_mode,
+ *   session/close                            q null_is_an_answer_wherever_…
+ *   no final LF, and then the end            q an_answer_without_a_line_end_…
+ *   NaN, Infinity                            q an_answer_with_numbers_that_…
  *   duplicate and foreign responses, error
- *   without id, batch, unknown notification  p strays_change_nothing
+ *   without id, batch, unknown notification  p strays_change_nothing,
+ *                                            q a_batch_is_refused_once_…
  *   unknown request                          p ids_of_all_forms_are_answered
  *   unknown update, another session's,
  *   notice, content that is no text          p unknown_updates_are_kept_whole
  *   unknown tool kind and status,
  *   tool_call_update first                   p tool_calls_are_merged
- *   10k cumulative tool updates              p ten_thousand_tool_updates
+ *   10k cumulative tool updates              p ten_thousand_tool_updates,
+ *                                            q of_updates_that_repeat_all_…
  *   update before session/new's answer       p an_early_update_is_no_turns
  *   update after the prompt's answer         p late_updates_keep_their_turn
  *   empty end_turn                           p an_empty_turn_is_suspicious
@@ -58,6 +66,7 @@
  *   load: replay after the answer            k a_replay_after_the_answer_…,
  *                                            w replay_that_comes_late_…
  *   load, resume: no answer, exit, null      w conversation_is_reopened_…
+ *   session that was never prompted is lost  q a_session_that_had_no_prompt_…
  *   terminals of any kind                    r all of it
  *   nested too deep, numbers out of range    p poison_stays_alone
  */
@@ -334,7 +343,7 @@ START_TEST(ten_thousand_tool_updates_are_one_call)
 {
 	int64_t turn;
 
-	start(NULL);
+	start("flush_interval=0ms", NULL);
 	turn = complete(chat, "fake", "tool-start f execute Long;"
 	    "tool-flood f 10000 1;tool-end f completed the end;say done");
 	ck_assert_str_eq(text_of(turn), "done");

@@ -95,6 +95,33 @@ START_TEST(a_session_that_had_no_prompt_is_given_up_at_once)
 }
 END_TEST
 
+/* ---- MCP servers */
+
+START_TEST(a_conversation_is_worth_more_than_mcp_servers)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("picky", "--resume", "--no-mcp-reopen", NULL);
+	sql("update hearth.agents set mcp_servers = '[{\"name\": \"m\", "
+	    "\"command\": \"/bin/true\"}]' where name = 'picky'");
+	complete(chat, "picky", "say remember me");
+	close_child("picky");
+	turn = complete(chat, "picky", "echo-blocks");
+	ck_assert_str_eq(text_of(turn), "[blocks 1]");
+	check_value("resume", "select resumed_by from hearth.agent_sessions");
+	check_true(log_has("once more without MCP servers"));
+	/* that it is really lost is still found out */
+	add_agent("gone", "--resume", "--session-lost", "-32602", NULL);
+	sql("update hearth.agents set mcp_servers = '[{\"name\": \"m\", "
+	    "\"command\": \"/bin/true\"}]' where name = 'gone'");
+	complete(chat, "gone", "say remember me");
+	close_child("gone");
+	turn = complete(chat, "gone", "echo-blocks");
+	ck_assert_str_eq(text_of(turn), "[blocks 2]");
+}
+END_TEST
+
 /* ---- ids */
 
 START_TEST(a_question_is_answered_by_its_id_whatever_that_is)
@@ -137,6 +164,68 @@ START_TEST(an_answer_with_numbers_that_are_none_is_an_answer)
 	check_value("/t", "select concat_ws('/', coalesce(payload #>> "
 	    "'{cost,amount}', ''), repaired) from hearth.events where kind = "
 	    "'usage' and turn_id = %lld", (long long)turn);
+}
+END_TEST
+
+/* ---- tools whose every update says all that was said before */
+
+#define LENGTHS "select string_agg(coalesce(length(payload #>> " \
+	"'{content,0,content,text}')::text, kind), ' ' order by seq) " \
+	"from hearth.events where turn_id = %lld and kind in " \
+	"('tool_update', 'text')"
+
+/* 2,000 of them, 200 MB; some are enough for those who look on. */
+START_TEST(of_updates_that_repeat_all_some_are_stored)
+{
+	int64_t turn;
+
+	start(NULL);
+	turn = complete(chat, "fake", "tool-start f execute Long;"
+	    "tool-flood f 2000 100;tool-end f completed the end;say done");
+	check_value("t", "select count(*) between 45 and 500 "
+	    "from hearth.events where kind = 'tool_update'");
+	check_value("t", "select sum(length(payload::text)) < 40000000 "
+	    "from hearth.events");
+	check_value("completed/the end", "select status || '/' || (content "
+	    "#>> '{0,content,text}') from hearth.tool_calls");
+	/* none is older than what is told behind it */
+	turn = complete(chat, "fake", "tool-start f execute Long;"
+	    "tool-flood f 3 300000;say x");
+	check_true(strstr(keep(xstrdup(value(LENGTHS, (long long)turn))),
+	    "900000 text") != NULL);
+	/* nor is it lost at the end, of whatever kind */
+	turn = complete(chat, "fake", "tool-start f execute Long;"
+	    "tool-flood f 3 300000");
+	check_true(strstr(keep(xstrdup(value(LENGTHS, (long long)turn))),
+	    "900000") != NULL);
+	turn = submit(chat, "fake", "tool-start f execute Long;"
+	    "tool-flood f 3 300000;exit 3");
+	wait_turn(turn, "failed", LIMIT);
+	check_true(strstr(keep(xstrdup(value(LENGTHS, (long long)turn))),
+	    "900000") != NULL);
+}
+END_TEST
+
+/* Deltas, for instance, stand in _meta. */
+START_TEST(what_may_be_no_repetition_is_stored)
+{
+	char *more = xasprintf("%05000d", 0);
+	int64_t turn;
+
+	start(NULL);
+	turn = complete(chat, "fake", "tool-start f execute Long;"
+	    "raw {\"jsonrpc\":\"2.0\",\"method\":\"session/update\",\"params\":"
+	    "{\"sessionId\":\"@S@\",\"update\":{\"sessionUpdate\":"
+	    "\"tool_call_update\",\"toolCallId\":\"f\",\"_meta\":{\"a\":"
+	    "\"%s\"}}}};raw {\"jsonrpc\":\"2.0\",\"method\":"
+	    "\"session/update\",\"params\":{\"sessionId\":\"@S@\",\"update\":"
+	    "{\"sessionUpdate\":\"tool_call_update\",\"toolCallId\":\"f\","
+	    "\"rawInput\":\"%s\"}}};tool-update f in_progress %s;"
+	    "tool-update g in_progress %s;tool-end f completed", more, more,
+	    more, more);
+	check_value("5", "select count(*) from hearth.events "
+	    "where kind = 'tool_update' and turn_id = %lld", (long long)turn);
+	free(more);
 }
 END_TEST
 
@@ -216,7 +305,10 @@ add_tests(TCase *tc)
 	tcase_add_loop_test(tc, null_is_an_answer_wherever_it_may_be, 0, 2);
 	tcase_add_test(tc,
 	    a_session_that_had_no_prompt_is_given_up_at_once);
+	tcase_add_test(tc, a_conversation_is_worth_more_than_mcp_servers);
 	tcase_add_test(tc, a_question_is_answered_by_its_id_whatever_that_is);
+	tcase_add_test(tc, of_updates_that_repeat_all_some_are_stored);
+	tcase_add_test(tc, what_may_be_no_repetition_is_stored);
 	tcase_add_test(tc,
 	    an_answer_with_numbers_that_are_none_is_an_answer);
 	tcase_add_test(tc,

@@ -30,6 +30,7 @@
  *                        with its turn count); unknown ids are then -32002
  *   --session-lost CODE  load and resume fail with CODE
  *   --lost-words TEXT    … and with this message ("Session not found")
+ *   --no-mcp-reopen      load and resume take no MCP servers (-32602)
  *   --no-reopen          load and resume are never answered; --exit-at-reopen N
  *   --replay N           load replays N pairs "question i"/"answer i" (1)
  *   --replay-late MS     the same, but MS after load's answer
@@ -184,8 +185,8 @@ static struct {
 	long exit_at_start, exit_at_init, exit_at_new, memory, stderr_flood;
 	long init_error, new_error, session_lost, noise_lines, exit_at_reopen;
 	long exit_at_set, set_delay;
-	bool no_init, no_new, no_reopen, noise_glued, update_before_new, commands,
-	    ask_at_once;
+	bool no_init, no_new, no_reopen, no_mcp_reopen, noise_glued;
+	bool update_before_new, commands, ask_at_once;
 	bool legacy_models, no_set, refuse_mode;
 	bool no_offers, null_results, load, resume, close, no_eof, ignore_term;
 	bool grandchild, setsid_grandchild, crlf, dribble, auth_new;
@@ -2156,6 +2157,11 @@ on_reopen(const char *id, const json_t *params, bool is_load)
 		exit((int)opt.exit_at_reopen);
 	if (opt.no_reopen)
 		return;
+	if (opt.no_mcp_reopen && json_array_size(json_object_get(params,
+	    "mcpServers")) > 0) {
+		answer_error(id, -32602, "Invalid params");
+		return;
+	}
 	if (opt.session_lost != 0 || name == NULL) {
 		answer_error(id, opt.session_lost, opt.lost_words);
 		return;
@@ -2398,6 +2404,7 @@ static const struct {
 	{ "--no-init", NULL, &opt.no_init, NULL },
 	{ "--no-new", NULL, &opt.no_new, NULL },
 	{ "--no-reopen", NULL, &opt.no_reopen, NULL },
+	{ "--no-mcp-reopen", NULL, &opt.no_mcp_reopen, NULL },
 	{ "--noise-glued", NULL, &opt.noise_glued, NULL },
 	{ "--update-before-new", NULL, &opt.update_before_new, NULL },
 	{ "--ask-at-once", NULL, &opt.ask_at_once, NULL },

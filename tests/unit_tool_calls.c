@@ -148,6 +148,8 @@ static const struct {
 	{ "strange", "in_progress", "in_progress", false },
 	{ "strange", "pending", "strange", false },
 	{ "strange", "completed", "completed", true },
+	{ "in_progress", "cancelled", "cancelled", true },
+	{ "cancelled", "in_progress", "cancelled", true },
 };
 
 START_TEST(status_never_goes_back)

@@ -5,7 +5,9 @@
  * the answer.
  *
  * A session that the agent does not know any more, or cannot reopen, is
- * replaced by a new one, and READY says why. Any other failure to reopen ends
+ * replaced by a new one, and READY says why. Some agents take no MCP servers
+ * with a session that they reopen: refused for what may be that, they are asked
+ * once more without. Any other failure to reopen ends
  * the child with "resume_failed", because the conversation may still be there
  * at the next try. The owner says when that is the last one (may_replace):
  * then an error is enough for a new one, and an agent that ends or is silent
@@ -38,6 +40,7 @@
 #define REPLAY_MAX_MS 5000
 
 #define METHOD_NOT_FOUND (-32601)
+#define INVALID_PARAMS (-32602)
 
 static bool
 has_capability(const json_t *v)
@@ -89,10 +92,11 @@ on_skipped(void *ctx, const char *name, const char *why)
 static void
 add_mcp_servers(struct worker *w, struct buf *b)
 {
-	char *servers = mcp_servers_for(w->mcp_servers,
-	    json_object_get(capabilities(w), "mcpCapabilities"), on_skipped,
-	    w);
+	char *servers = mcp_servers_for(w->without_mcp ? NULL :
+	    w->mcp_servers, json_object_get(capabilities(w),
+	    "mcpCapabilities"), on_skipped, w);
 
+	w->sent_mcp = strcmp(servers, "[]") != 0;
 	buf_adds(b, servers);
 	free(servers);
 }
@@ -168,7 +172,7 @@ open_new(struct worker *w, const char *why)
 	w->lost_reason = xstrdup(why);
 	if (w->is_reopening) /* what came was about the old one */
 		drop_early(w);
-	w->is_reopening = w->swallows_past = false;
+	w->is_reopening = w->swallows_past = w->without_mcp = false;
 	w->cost.told = 0;
 	set_session_id(w, NULL);
 	send_opening(w, REQUEST_NEW_SESSION);
@@ -358,6 +362,11 @@ on_refused(struct worker *w, const struct envelope *m)
 
 	if (w->opening == REQUEST_NEW_SESSION) {
 		handshake_give_up_refused(w, "session/new", m);
+	} else if (m->error_code == INVALID_PARAMS && w->sent_mcp) {
+		log_warning(w->label, "%s is refused; once more without MCP "
+		    "servers", attach_method(w));
+		w->without_mcp = true;
+		send_opening(w, w->opening);
 	} else if (is_unknown_method &&
 	    w->opening == REQUEST_RESUME_SESSION && can_load(w)) {
 		reopen(w, REQUEST_LOAD_SESSION);

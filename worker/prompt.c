@@ -221,6 +221,7 @@ finish(struct worker *w, struct agent_event *ev)
 	ev->done.was_cancelled = w->turn.was_cancelled;
 	ev->done.was_empty = !w->turn.has_output && !w->turn.used_tool;
 	ev->done.used_tool = w->turn.used_tool;
+	gather_release(w);
 	findings_end(w->findings);
 	update_tell_findings(w);
 	w->turn.is_open = false;

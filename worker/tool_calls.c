@@ -174,8 +174,10 @@ merge_text(char **text, const json_t *value)
 static bool
 is_final(const char *status)
 {
+	/* the last one is not the protocol's, but some agents say it */
 	return strcmp(status, "completed") == 0 ||
-	    strcmp(status, "failed") == 0;
+	    strcmp(status, "failed") == 0 ||
+	    strcmp(status, "cancelled") == 0;
 }
 
 /* A status that nobody knows is one of a call that goes on. */

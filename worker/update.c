@@ -160,6 +160,7 @@ update_merge_tool(struct worker *w, json_t *tool)
 {
 	const struct agent_tool *merged = NULL;
 
+	gather_release(w);
 	if (json_is_object(tool))
 		merged = tool_calls_merge(w->tools, tool);
 	if (merged != NULL && w->turn.is_open && !w->is_replaying)
@@ -267,10 +268,14 @@ static void
 on_tool(struct worker *w, const struct envelope *m, json_t *update,
     const char *kind)
 {
-	const struct agent_tool *tool = update_merge_tool(w, update);
+	const struct agent_tool *tool;
 
+	gather_before(w, update);
+	tool = update_merge_tool(w, update);
 	if (tool != NULL && tool->is_new)
 		end_message(w);
+	if (tool != NULL && gather_hold(w, m, update, tool))
+		return;
 	tell_update(w, m, tool != NULL ? kind : "unknown", tool);
 	update_tell_findings(w);
 }

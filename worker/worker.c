@@ -114,6 +114,7 @@ worker_set_state(struct worker *w, enum worker_state s)
 void
 worker_tell(struct worker *w, const struct agent_event *ev)
 {
+	gather_release(w);
 	w->on_event(w->ctx, w, ev);
 }
 
@@ -452,6 +453,7 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 
 	w->serial = spec->serial;
 	w->is_spare = spec->is_spare;
+	w->gathers = spec->gathers;
 	w->argv = strv_copy(spec->argv);
 	w->path = find_path(spec->envp);
 	w->capabilities = xstrdup(spec->client_capabilities);
@@ -467,6 +469,7 @@ new_worker(struct ev_loop *loop, const struct worker_spec *spec)
 	w->state = WORKER_STARTING;
 	w->tools = tool_calls_new();
 	update_init(w);
+	gather_init(w);
 	list_init(&w->early);
 	list_init(&w->wishes);
 	list_init(&w->asks);
@@ -672,6 +675,7 @@ worker_free(struct worker **wp)
 	handshake_free(w);
 	attach_free(w);
 	configure_free(w);
+	gather_free(w);
 	tool_calls_free(&w->tools);
 	findings_free(&w->findings);
 	buf_free(&w->text);

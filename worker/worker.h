@@ -69,6 +69,9 @@ struct worker_spec {
 	const struct permission_rules *rules; /* before permission_mode;
 	                            * borrowed, may change; NULL: none */
 	struct permission_scope scope; /* which of them hold */
+	bool gathers;              /* of the many updates that say again and
+	                            * again what a running tool has said, some
+	                            * are told */
 	bool is_spare;             /* is initialized and then waits for
 	                            * worker_claim(), for a session */
 };

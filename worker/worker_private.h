@@ -13,6 +13,7 @@
  *   prompt.c    session/prompt, its cancelling and its end
  *   ask.c       session/request_permission
  *   update.c    session/update
+ *   gather.c    those of running tools that repeat all that was said
  *   words.c     sentences for people about what went wrong
  *
  * Two rules hold everywhere. Events are told only from the loop, never from
@@ -89,6 +90,15 @@ struct message {
 	unsigned chunks;      /* chunks without an id so far */
 	size_t len;
 	uint64_t hash;
+};
+
+/* An update of a running tool that is not told yet. */
+struct gathered {
+	char *tool_call_id;   /* NULL: none */
+	unsigned members;     /* that it has: gather.c knows them */
+	bool repaired;
+	struct buf payload;
+	ev_timer timer;
 };
 
 /* A line that came before there was a session. */
@@ -178,6 +188,8 @@ struct worker {
 	bool swallows_past;      /* session/load: the replay, until a prompt */
 	int64_t replayed_at;     /* when its last update came, 0: none did */
 	int64_t answered_at;     /* when session/load was answered */
+	bool sent_mcp;           /* the request for it had MCP servers */
+	bool without_mcp;        /* it was refused with them */
 	char *lost_reason;       /* why known_session was given up, or NULL */
 	json_t *session_result;  /* of the session's answer, until READY */
 	bool offers_read;        /* fs/read_text_file was offered */
@@ -203,6 +215,8 @@ struct worker {
 	struct turn turn;
 	struct message message;
 	struct tool_calls *tools;
+	bool gathers;
+	struct gathered gathered;
 	struct findings *findings;
 	struct cost_meter cost;
 	struct buf text;         /* the chunk at hand, reused */
@@ -350,6 +364,18 @@ bool update_scan(struct worker *w, const char *line, size_t len);
 void update_on_notification(struct worker *w, const struct envelope *m);
 /* Merges a tool call's state and marks the turn; NULL when it has no id. */
 const struct agent_tool *update_merge_tool(struct worker *w, json_t *tool);
+
+/* gather.c */
+void gather_init(struct worker *w);
+/* Before a tool call is merged with an update: what waited is told, unless the
+ * update says all of it again. */
+void gather_before(struct worker *w, const json_t *update);
+/* After it was: true, it is told later. */
+bool gather_hold(struct worker *w, const struct envelope *m,
+    const json_t *update, const struct agent_tool *tool);
+/* Tells what waits. */
+void gather_release(struct worker *w);
+void gather_free(struct worker *w);
 
 /* words.c; what returns text leaves it to the caller to free, and none of it
  * has a secret of the agent in it */
