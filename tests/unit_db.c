@@ -585,8 +585,8 @@ START_TEST(commands_are_taken_once_with_what_they_are_about)
 	    "answer_permission 01 fake 1 queued bob - 70 3 yes; ");
 	take();
 	ck_assert_uint_eq(taken.n, 0);
-	record_command(rec, 1, "done", NULL, NULL);
-	record_command(rec, 2, "failed", "late", "too late");
+	record_command(rec, NULL, 1, "done", NULL, NULL);
+	record_command(rec, NULL, 2, "failed", "late", "too late");
 	record_barrier(rec, on_done, &done);
 	UNTIL(&node, done == 1);
 	ck_assert_str_eq(pg_value(pg, "select string_agg(concat_ws(' ', kind, "
@@ -891,7 +891,7 @@ START_TEST(closing_without_a_server_ends_in_time)
 
 	node_begin(&node, "host=/nonexistent dbname=x", "one");
 	turn_loop(&node);
-	record_command(db_recorder(node.db), 1, "done", NULL, NULL);
+	record_command(db_recorder(node.db), NULL, 1, "done", NULL, NULL);
 	from = clock_ms();
 	db_close(node.db, 200, on_done, &done);
 	UNTIL(&node, done == 1);
@@ -1158,7 +1158,7 @@ START_TEST(the_daemons_own_rights_are_enough)
 	record_turn_end(log, got.t.turn, "fake", &(struct turn_end){
 	    .status = "completed", .agent_status = "idle" });
 	record_heartbeat(db_recorder(node.db), false);
-	record_command(db_recorder(node.db), 1, "done", NULL, NULL);
+	record_command(db_recorder(node.db), NULL, 1, "done", NULL, NULL);
 	record_barrier(db_recorder(node.db), on_done, &done);
 	UNTIL(&node, (done == 1 && decided.answers == 1) || node.fatal[0]);
 	ck_assert_str_eq(node.fatal, "");
