@@ -386,6 +386,10 @@ back_off(struct cluster *c, const char *why)
 	c->cb.died(c->ctx, why);
 }
 
+/* First no one new is let in, and who is there, such as a `hearth run` that reads
+ * how its turn ended, may finish; without any it ends at once. */
+#define LADDER "TERM:2000 INT:15000 QUIT:5000"
+
 static void
 start_server(struct cluster *c)
 {
@@ -396,7 +400,7 @@ start_server(struct cluster *c)
 	if (cluster_write_config(c->data_dir, c->socket_dir, &c->user,
 	    &e) == -1)
 		give_up(c, e.text);
-	else if (start_child(c, argv, "INT:15000 QUIT:5000", &e) == -1)
+	else if (start_child(c, argv, LADDER, &e) == -1)
 		back_off(c, e.text);
 	else {
 		set_state(c, CLUSTER_STARTING);
