@@ -171,6 +171,7 @@ struct outcome {
 	char *error;
 	bool was_empty;
 	bool used_tool;
+	bool mixes_up_next;
 	int64_t input_tokens, output_tokens;
 };
 

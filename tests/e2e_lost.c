@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is lost, and what is told of it: conversations that begin anew, sessions
- * that another node takes, working copies that cannot be made.
+ * What is lost, and what is told of it: conversations that begin anew, children
+ * that are not to be trusted any more, sessions that another node takes, working
+ * copies that cannot be made.
  */
 #include "tests/e2e.h"
 
@@ -92,6 +93,42 @@ START_TEST(one_that_nothing_was_said_in_is_told_the_record_again)
 	turn = complete(chat, "forgets", "echo-block 0");
 	check_has(text_of(turn), "remember me");
 	check_value("replay", HOW);
+}
+END_TEST
+
+/* ---- children that are not to be trusted any more */
+
+static const struct {
+	const char *name, *version;
+	bool is_replaced;
+} versions[] = {
+	{ "@zed-industries/claude-agent-acp", "0.20.0", true },
+	{ "claude-agent-acp", "0.39.2", true },
+	{ "claude-agent-acp", "0.40.0", false },
+	{ "claude-agent-acp", "0.100.0", false },
+	{ "claude-agent-acp", "0.2.5", false },
+	{ "fake-agent", "0.25.0", false },
+};
+
+/* After an error of the provider these answer a prompt with what belonged to
+ * the one before. */
+START_TEST(an_agent_that_mixes_up_answers_is_replaced_after_an_error)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("mixes", "--resume", "--agent-name", versions[_i].name,
+	    "--agent-version", versions[_i].version, NULL);
+	complete(chat, "mixes", "say one");
+	turn = submit(chat, "mixes", "error -32603 API Error: 529 Overloaded");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "agent_error");
+	complete(chat, "mixes", "say two");
+	check_value(versions[_i].is_replaced ? "2" : "1",
+	    "select count(*) from hearth.executions");
+	check_value(versions[_i].is_replaced ? "resume/0" : "new/0",
+	    "select resumed_by || '/' || crash_count "
+	    "from hearth.agent_sessions");
 }
 END_TEST
 
@@ -188,6 +225,9 @@ add(TCase *tc)
 	    a_new_conversation_outlives_a_first_turn_that_is_cancelled, 0, WAYS);
 	tcase_add_loop_test(tc,
 	    one_that_nothing_was_said_in_is_told_the_record_again, 0, WAYS);
+	tcase_add_loop_test(tc,
+	    an_agent_that_mixes_up_answers_is_replaced_after_an_error, 0,
+	    (int)(sizeof versions / sizeof versions[0]));
 	tcase_add_loop_test(tc,
 	    a_decision_that_cannot_be_recorded_is_not_said_to_be_done, 0,
 	    (int)(sizeof notices / sizeof notices[0]));
