@@ -319,11 +319,20 @@ START_TEST(depth_of_512_is_allowed)
 }
 END_TEST
 
+#define BYTES(text) { text, sizeof text - 1 }
+static const struct {
+	const char *p;
+	size_t n;
+} with_nul[] = {
+	BYTES("{\"method\":\"a\0b\"}"),
+	BYTES("{\"id\":3\0,\"result\":{}}"),
+	BYTES("{\"method\":\"a\",\"params\":{\"x\":true\0}}"),
+	BYTES("{\"method\":\"a\"}\0"),
+};
+
 START_TEST(nul_byte_makes_a_line_noise)
 {
-	static const char line[] = "{\"method\":\"a\0b\"}";
-
-	envelope_parse(line, sizeof line - 1, &m);
+	envelope_parse(with_nul[_i].p, with_nul[_i].n, &m);
 	ck_assert_int_eq(m.kind, ENVELOPE_NOISE);
 }
 END_TEST
@@ -557,7 +566,7 @@ main(void)
 	LOOP(update_is_kept_as_it_came, updates);
 	LOOP(nesting_is_bounded_and_requests_are_not_lost_by_it, deep);
 	tcase_add_test(t, depth_of_512_is_allowed);
-	tcase_add_test(t, nul_byte_makes_a_line_noise);
+	LOOP(nul_byte_makes_a_line_noise, with_nul);
 	tcase_add_test(t, integers_over_64_bits_do_not_break_the_others);
 	tcase_add_test(t, messages_are_one_line_each);
 	LOOP(error_says_what_people_need, meanings);

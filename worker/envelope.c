@@ -28,13 +28,19 @@
 /* How many places of one line are tried; each costs the rest of the line. */
 #define SALVAGE_TRIES 4
 
-/* Integers stay integers unless one is over 64 bits: then all are reals. */
+/*
+ * Integers stay integers unless one is over 64 bits: then all are reals. A NUL
+ * byte is no JSON; jansson overlooks one that follows a number or a word.
+ */
 static json_t *
 load(const char *p, size_t n)
 {
 	json_error_t err;
-	json_t *root = json_loadb(p, n, JSON_ALLOW_NUL, &err);
+	json_t *root;
 
+	if (memchr(p, '\0', n))
+		return NULL;
+	root = json_loadb(p, n, JSON_ALLOW_NUL, &err);
 	if (!root && json_error_code(&err) == json_error_numeric_overflow)
 		root = json_loadb(p, n,
 		    JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
