@@ -386,8 +386,8 @@ back_off(struct cluster *c, const char *why)
 	c->cb.died(c->ctx, why);
 }
 
-/* First no one new is let in, and who is there, such as a `hearth run` that reads
- * how its turn ended, may finish; without any it ends at once. */
+/* First no one new is let in, and who is there, such as a `hearth run` that
+ * reads how its turn ended, may finish; without any it ends at once. */
 #define LADDER "TERM:2000 INT:15000 QUIT:5000"
 
 static void
