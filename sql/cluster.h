@@ -2,10 +2,10 @@
 /*
  * The embedded PostgreSQL: a private cluster in state_dir/pg, unix socket only
  * (options_socket_dir()), made by initdb at the first start, run as a child
- * under a keeper (SIGINT 15 s, SIGQUIT 5 s, SIGKILL), started again with
- * back-off when it dies, stopped cleanly at the end. As root it runs as the
- * user postgres (else hearth, else nobody). Peer authentication with a map:
- * root, the daemon's user and the cluster's user may log in; nobody else.
+ * under a keeper (SIGTERM 2 s, SIGINT 15 s, SIGQUIT 5 s, SIGKILL), started
+ * again with back-off when it dies, stopped cleanly at the end. As root it runs
+ * as the user postgres (else hearth, else nobody). Peer authentication with a
+ * map: root, the daemon's user and the cluster's user may log in; nobody else.
  * Its log goes to state_dir/pg.log (kept below a few MB).
  */
 #ifndef HEARTH_CLUSTER_H

@@ -89,6 +89,8 @@ drop_chat_items(struct recorder *r, struct chat_log *chat)
 
 		if (it->chat != chat)
 			continue;
+		if (it->command)
+			command_lose(r, it->command);
 		r->queued--;
 		item_free(r, it);
 	}

@@ -277,9 +277,13 @@ struct artifact_row {
 void record_artifact(struct chat_log *log, int64_t turn, const char *agent,
     const struct artifact_row *row);
 
-/* status: done or failed. */
-void record_command(struct recorder *r, int64_t command, const char *status,
-    const char *error_code, const char *error);
+/*
+ * The end of a command; status: done or failed. log: of its session, one that
+ * what it did was recorded in; if it turns out that another node has that, the
+ * command has failed with "lost". NULL: it did nothing that could be dropped.
+ */
+void record_command(struct recorder *r, struct chat_log *log, int64_t command,
+    const char *status, const char *error_code, const char *error);
 
 /* Every few seconds: nodes.heartbeat_at, draining. */
 void record_heartbeat(struct recorder *r, bool draining);

@@ -171,35 +171,6 @@ record_artifact(struct chat_log *log, int64_t turn, const char *agent,
 }
 
 void
-record_command(struct recorder *r, int64_t command, const char *status,
-    const char *error_code, const char *error)
-{
-	struct item *it = item_statement(r, NULL, "command_end");
-
-	item_add_age(it);
-	item_add_int(it, command);
-	item_add(it, status);
-	item_add(it, error_code);
-	item_add(it, error);
-	item_note_status(it, "command", NULL, NULL, command, status);
-	item_queue(r, it, true);
-}
-
-void
-record_archived(struct recorder *r, int64_t command, int64_t ahead,
-    int64_t changed_files)
-{
-	struct item *it = item_statement(r, NULL, "archive_end");
-
-	item_add_age(it);
-	item_add_int(it, command);
-	item_add_known(it, ahead, 0);
-	item_add_known(it, changed_files, 0);
-	item_note_status(it, "command", NULL, NULL, command, "done");
-	item_queue(r, it, true);
-}
-
-void
 record_measured(struct recorder *r, const char *session,
     const struct measure_row *row)
 {

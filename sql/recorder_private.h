@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the writer share: recorder.c (the queue, the chats, when
- * to flush), recorder_build.c (items), recorder_turns.c, recorder_agents.c and
- * recorder_copies.c (what each record_*() means), flush.c (sending),
- * flush_quick.c (short turns), flush_outcome.c (what becomes of it), repair.c
- * (poison), notes.c (notifications); and what db.c needs to run it. Nobody else
- * includes this.
+ * to flush), recorder_build.c (items), recorder_turns.c, recorder_agents.c,
+ * recorder_copies.c and recorder_commands.c (what each record_*() means),
+ * flush.c (sending), flush_quick.c (short turns), flush_outcome.c (what becomes
+ * of it), repair.c (poison), notes.c (notifications); and what db.c needs to
+ * run it. Nobody else includes this.
  */
 #ifndef HEARTH_RECORDER_PRIVATE_H
 #define HEARTH_RECORDER_PRIVATE_H
@@ -49,6 +49,7 @@ struct item {
 	int stage;               /* of repair; 0: as it was handed in */
 	int64_t seq;             /* 0: it puts no event into the chat */
 	int64_t turn;
+	int64_t command;         /* that it ends; 0: none */
 	/* events */
 	char *event;             /* kind, NULL for ITEM_TEXT */
 	char *agent, *message_id;
@@ -179,6 +180,10 @@ void item_free(struct recorder *r, struct item *it);
 void chat_count(struct chat_log *chat, ptrdiff_t bytes);
 void chat_fence(struct chat_log *chat);
 void pause_flushing(struct recorder *r, const char *why);
+
+/* recorder_commands.c: what it did is dropped, for another node has its
+ * session. */
+void command_lose(struct recorder *r, int64_t command);
 
 /* flush.c: takes what is queued and sends it. */
 void flush_send(struct recorder *r);

@@ -235,12 +235,18 @@ select w.subject, w.agent, hearth.brief(now() - w.since) as since,
 		select 'command ' || c.id, c.agent, c.requested_at,
 				case when c.status = 'failed' then c.kind || ' failed: '
 						|| coalesce(c.error, c.error_code, 'no reason')
+					when c.status = 'running'
+						then c.kind || ' was begun by node ' || n.name
+							|| ', which is gone'
 					else c.kind || ' has not been taken by a node' end
 			from hearth.commands c
+				left join hearth.nodes n on n.id = c.node_id
 			where c.status = 'failed'
 					and c.requested_at > now() - interval '24 hours'
 				or c.status = 'pending'
 					and c.requested_at < now() - interval '1 minute'
+				or c.status = 'running'
+					and not hearth.is_alive(n.heartbeat_at)
 		union all
 		select 'node ' || n.name, null, n.heartbeat_at,
 				'is gone, but has ' || count(*) || ' live turns'

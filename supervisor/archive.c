@@ -101,7 +101,8 @@ begin_restored(struct task *t)
 	struct recorder *recorder = t->session->sup->recorder;
 	struct errand *r = errand_of(t);
 
-	record_command(recorder, r->command, "done", NULL, NULL);
+	record_command(recorder, t->session->log, r->command, "done", NULL,
+	    NULL);
 	record_barrier(recorder, on_answered, r);
 }
 
@@ -111,8 +112,8 @@ drop_restored(struct task *t, const char *code, const char *why)
 	struct errand *r = errand_of(t);
 
 	if (code)
-		record_command(t->session->sup->recorder, r->command, "failed",
-		    code, why);
+		record_command(t->session->sup->recorder, t->session->log,
+		    r->command, "failed", code, why);
 	free_errand(r);
 }
 

@@ -40,12 +40,12 @@ asked_subtract(struct asked *a, const struct asked *others)
 }
 
 void
-asked_answer(struct asked *a, struct recorder *r, const char *code,
+asked_answer(struct asked *a, struct session *s, const char *code,
     const char *why)
 {
 	for (size_t i = 0; i < a->n; i++)
-		record_command(r, a->commands[i], code ? "failed" : "done",
-		    code, code ? why : NULL);
+		record_command(s->sup->recorder, s->log, a->commands[i],
+		    code ? "failed" : "done", code, code ? why : NULL);
 	asked_free(a);
 }
 

@@ -10,10 +10,22 @@
 #include "base/log.h"
 #include "supervisor/private.h"
 
+/* code NULL: it is done. */
+static void
+end(struct supervisor *sup, const struct command *c, const char *code,
+    const char *why)
+{
+	struct session *s = session_find(sup, c->session);
+
+	/* without one nothing was done */
+	record_command(sup->recorder, s ? s->log : NULL, c->id,
+	    code ? "failed" : "done", code, why);
+}
+
 static void
 done(struct supervisor *sup, const struct command *c)
 {
-	record_command(sup->recorder, c->id, "done", NULL, NULL);
+	end(sup, c, NULL, NULL);
 }
 
 /*
@@ -181,8 +193,8 @@ late_commands_lose(struct session *s, const char *why)
 		struct late_command *l = LIST_ITEM(pos, struct late_command,
 		    in_session);
 
-		record_command(s->sup->recorder, l->command, "failed", "lost",
-		    why);
+		record_command(s->sup->recorder, NULL, l->command, "failed",
+		    "lost", why);
 		free_late(l);
 	}
 }
@@ -206,15 +218,14 @@ cancels_answer(struct turn *t)
 		if (other != t)
 			asked_subtract(&t->cancels, &other->cancels);
 	}
-	asked_answer(&t->cancels, s->sup->recorder, NULL, NULL);
+	asked_answer(&t->cancels, s, NULL, NULL);
 }
 
 void
 cancels_lose(struct turn *t, const char *why)
 {
 	if (t->state != TURN_ENDED)
-		asked_answer(&t->cancels, t->session->sup->recorder, "lost",
-		    why);
+		asked_answer(&t->cancels, t->session, "lost", why);
 }
 
 static void
@@ -251,8 +262,7 @@ answer_permission(struct supervisor *sup, const struct command *c)
 	if (rc == 0)
 		done(sup, c);
 	else
-		record_command(sup->recorder, c->id, "failed",
-		    "not_pending", e.text);
+		end(sup, c, "not_pending", e.text);
 }
 
 struct closing {
@@ -340,7 +350,7 @@ close_late(struct session *s, const struct command *c)
 		    (c->chat && strcmp(l->chat, c->chat) != 0) ||
 		    (c->agent && strcmp(l->agent, c->agent) != 0))
 			continue;
-		record_command(s->sup->recorder, l->command, "failed",
+		record_command(s->sup->recorder, s->log, l->command, "failed",
 		    "closed", "closed by a user");
 		free_late(l);
 	}
@@ -451,8 +461,7 @@ suspend_agent(struct supervisor *sup, const struct command *c)
 	struct err e;
 
 	if (suspend(session_find(sup, c->session), seat, c, &e) != 0) {
-		record_command(sup->recorder, c->id, "failed", "agent_busy",
-		    e.text);
+		end(sup, c, "agent_busy", e.text);
 	} else {
 		if (seat)
 			note_suspended(sup, c, true);
@@ -516,15 +525,23 @@ static const struct {
 static void
 carry_out(struct supervisor *sup, const struct command *c)
 {
+	struct session *s = session_find(sup, c->session);
+
 	log_debug("hearthd", "command %lld: %s", (long long)c->id, c->kind);
+	/* it is ours again before its children have ended */
+	if (s && s->is_lost) {
+		record_command(sup->recorder, NULL, c->id, "failed", "lost",
+		    "another node had the session, and its agents here are "
+		    "still being stopped");
+		return;
+	}
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(kinds[i].kind, c->kind) == 0) {
 			kinds[i].carry_out(sup, c);
 			return;
 		}
-	record_command(sup->recorder, c->id, "failed", "unknown_command",
-	    "this hearthd does not know the command; it is older than the "
-	    "schema");
+	end(sup, c, "unknown_command", "this hearthd does not know the command; "
+	    "it is older than the schema");
 }
 
 static void

@@ -72,8 +72,8 @@ drop(struct task *t, const char *code, const char *why)
 	struct decision *d = LIST_ITEM(t, struct decision, task);
 
 	if (code)
-		record_command(t->session->sup->recorder, d->command,
-		    "failed", code, why);
+		record_command(t->session->sup->recorder, t->session->log,
+		    d->command, "failed", code, why);
 	free_decision(d);
 }
 
@@ -153,7 +153,7 @@ record_left(struct decision *d, const struct file_decided *files)
 static void
 record_end_of_command(struct decision *d)
 {
-	struct recorder *r = d->task.session->sup->recorder;
+	struct session *s = d->task.session;
 	const struct item *first = NULL;
 	size_t failed = 0;
 	char *text;
@@ -163,18 +163,15 @@ record_end_of_command(struct decision *d)
 			first = first ? first : &d->items[i];
 			failed++;
 		}
-	if (d->task.session->is_lost) {
-		record_command(r, d->command, "failed", "lost",
-		    "another node has taken the session meanwhile");
-		return;
-	}
 	if (!first) {
-		record_command(r, d->command, "done", NULL, NULL);
+		record_command(s->sup->recorder, s->log, d->command, "done",
+		    NULL, NULL);
 		return;
 	}
 	text = d->n == 1 ? xstrdup(first->why) :
 	    xasprintf("%zu of %zu changes: %s", failed, d->n, first->why);
-	record_command(r, d->command, "failed", first->code, text);
+	record_command(s->sup->recorder, s->log, d->command, "failed",
+	    first->code, text);
 	free(text);
 }
 
@@ -291,8 +288,8 @@ on_rows(void *ctx, const struct decision_row *rows, size_t n,
 		return;
 	}
 	if (n == 0 || s->is_lost) {
-		record_command(s->sup->recorder, d->command, "failed", "lost",
-		    "another node has the session");
+		record_command(s->sup->recorder, NULL, d->command, "failed",
+		    "lost", "another node has the session");
 		record_barrier(s->sup->recorder, on_durable, d);
 		return;
 	}

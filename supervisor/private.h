@@ -171,6 +171,7 @@ struct outcome {
 	char *error;
 	bool was_empty;
 	bool used_tool;
+	bool mixes_up_next;
 	int64_t input_tokens, output_tokens;
 };
 
@@ -495,8 +496,8 @@ void supervisor_look_in(struct supervisor *sup, int64_t ms);
 /* supervisor/asked.c: commands that wait for an end */
 void asked_add(struct asked *a, int64_t command); /* 0: none */
 void asked_subtract(struct asked *a, const struct asked *others);
-/* All are done, or failed with code, and forgotten. */
-void asked_answer(struct asked *a, struct recorder *r, const char *code,
+/* All, which are about s, are done, or failed with code, and forgotten. */
+void asked_answer(struct asked *a, struct session *s, const char *code,
     const char *why);
 void asked_free(struct asked *a);
 

@@ -503,6 +503,7 @@ turn_settle(struct turn *t, const struct agent_event *ev)
 	o->error = xstrdup(ev->done.error);
 	o->was_empty = ev->done.was_empty;
 	o->used_tool = ev->done.used_tool;
+	o->mixes_up_next = ev->done.mixes_up_next;
 	o->input_tokens = ev->done.input_tokens;
 	o->output_tokens = ev->done.output_tokens;
 	copy_tree_after(t);
@@ -568,6 +569,9 @@ turn_finish(struct turn *t, const struct file_change *changes, size_t n)
 		seat_stop(seat, "it needs a login, which it reads at its start");
 	else if (seat && has_code(t, "session_lost"))
 		seat_stop(seat, "it does not know its session any more");
+	else if (seat && t->outcome.mixes_up_next)
+		seat_stop(seat, "after an error this version of the agent "
+		    "answers with what belongs to earlier prompts");
 	record_begin(r);
 	whose_record(t->session, t->chat, t, changes, n);
 	record_turn_end(t->chat->log, t->id, t->agent, &end);

@@ -100,7 +100,7 @@ settle(struct warming *w, const char *code, const char *why)
 	if (code && w->is_announced && !w->is_started && !seat_of(w) &&
 	    !session_find_turn(s, w->chat_id, w->agent))
 		record_status(w, "closed", why);
-	asked_answer(&w->asked, s->sup->recorder, code, why);
+	asked_answer(&w->asked, s, code, why);
 	forget(w);
 	wishes_settle(s);
 }

@@ -50,14 +50,16 @@ keep(struct session *s, struct wish *x)
 		.value = x->value });
 	if (!known)
 		chat_log_close(&log);
-	record_command(s->sup->recorder, x->command, "done", NULL, NULL);
+	record_command(s->sup->recorder, s->log, x->command, "done", NULL,
+	    NULL);
 	drop(x);
 }
 
 static void
 refuse(struct session *s, struct wish *x, const char *code, const char *error)
 {
-	record_command(s->sup->recorder, x->command, "failed", code, error);
+	record_command(s->sup->recorder, s->log, x->command, "failed", code,
+	    error);
 	drop(x);
 }
 

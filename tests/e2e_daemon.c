@@ -490,6 +490,28 @@ START_TEST(the_embedded_server_serves_and_leaves_with_the_daemon)
 }
 END_TEST
 
+/* Such as a client that reads the end of its turn. */
+START_TEST(who_uses_the_embedded_server_may_finish)
+{
+	PGconn *client;
+	PGresult *res;
+
+	use_embedded();
+	client = PQconnectdb(embedded_conninfo(state, "hearth_super"));
+	ck_assert_int_eq(PQstatus(client), CONNECTION_OK);
+	daemon_signal(SIGTERM);
+	wait_log("draining");
+	while (PQping(db) == PQPING_OK)
+		blink();
+	res = PQexec(client, "select count(*) from hearth.turns");
+	ck_assert_int_eq(PQresultStatus(res), PGRES_TUPLES_OK);
+	PQclear(res);
+	PQfinish(client);
+	ck_assert_int_eq(daemon_wait(LIMIT), 0);
+	db = NULL;
+}
+END_TEST
+
 START_TEST(a_killed_embedded_server_is_started_again)
 {
 	int64_t turn;
@@ -562,6 +584,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, many_chats_share_few_children);
 	tcase_add_test(tc,
 	    the_embedded_server_serves_and_leaves_with_the_daemon);
+	tcase_add_test(tc, who_uses_the_embedded_server_may_finish);
 	tcase_add_test(tc, a_killed_embedded_server_is_started_again);
 	tcase_add_test(tc, a_killed_daemon_leaves_no_server);
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is lost, and what is told of it: conversations that begin anew.
+ * What is lost, and what is told of it: conversations that begin anew, children
+ * that are not to be trusted any more, sessions that another node takes, working
+ * copies that cannot be made.
  */
 #include "tests/e2e.h"
+
+#include <signal.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -91,6 +96,128 @@ START_TEST(one_that_nothing_was_said_in_is_told_the_record_again)
 }
 END_TEST
 
+/* ---- children that are not to be trusted any more */
+
+static const struct {
+	const char *name, *version;
+	bool is_replaced;
+} versions[] = {
+	{ "@zed-industries/claude-agent-acp", "0.20.0", true },
+	{ "claude-agent-acp", "0.39.2", true },
+	{ "claude-agent-acp", "0.40.0", false },
+	{ "claude-agent-acp", "0.100.0", false },
+	{ "claude-agent-acp", "0.2.5", false },
+	{ "fake-agent", "0.25.0", false },
+};
+
+/* After an error of the provider these answer a prompt with what belonged to
+ * the one before. */
+START_TEST(an_agent_that_mixes_up_answers_is_replaced_after_an_error)
+{
+	int64_t turn;
+
+	start(NULL);
+	add_agent("mixes", "--resume", "--agent-name", versions[_i].name,
+	    "--agent-version", versions[_i].version, NULL);
+	complete(chat, "mixes", "say one");
+	turn = submit(chat, "mixes", "error -32603 API Error: 529 Overloaded");
+	wait_turn(turn, "failed", LIMIT);
+	ck_assert_str_eq(turn_of(turn, "error_code"), "agent_error");
+	complete(chat, "mixes", "say two");
+	check_value(versions[_i].is_replaced ? "2" : "1",
+	    "select count(*) from hearth.executions");
+	check_value(versions[_i].is_replaced ? "resume/0" : "new/0",
+	    "select resumed_by || '/' || crash_count "
+	    "from hearth.agent_sessions");
+}
+END_TEST
+
+/* ---- sessions that another node takes */
+
+/* One that is alive, so that nobody takes it back. */
+static void
+give_away(void)
+{
+	sql("insert into hearth.nodes (id, name) values (900, 'other')");
+	sql("update hearth.session_owners set node_id = 900, epoch = 1");
+}
+
+/* As the other node does: ours may not say how its children have ended. */
+static void
+settle_children(void)
+{
+	wait_value("1", LIMIT, "select count(*) from hearth.nodes "
+	    "where name = 'e2e'");
+	sql("update hearth.executions set ended_at = now()");
+	sql("update hearth.agent_sessions set status = 'closed', pid = null");
+}
+
+#define COMMAND(kind) "select concat_ws('/', status, error_code) from " \
+	"hearth.commands where kind = '" kind "'"
+
+static void
+lose_by_the_decision(void)
+{
+}
+
+static void
+lose_before_its_end(void)
+{
+	kill(agent_pid(chat, "fake"), SIGKILL);
+	wait_log("another node has taken the session");
+}
+
+static void (*const notices[])(void) = {
+	lose_by_the_decision, lose_before_its_end
+};
+
+/* However hearthd learns of it while the files are written. */
+START_TEST(a_decision_that_cannot_be_recorded_is_not_said_to_be_done)
+{
+	int lock;
+
+	start(NULL);
+	complete(chat, "fake", "write a.txt first\\n");
+	lock = hold_copy(session_of(chat));
+	sql("select hearth.accept_change(id) from hearth.pending_changes");
+	wait_value("accept", LIMIT, "select decision from "
+	    "hearth.pending_changes");
+	give_away();
+	notices[_i]();
+	close(lock);
+	wait_value("failed/lost", LIMIT, COMMAND("accept_change"));
+	/* it is the other node's now, and so the row is as it was */
+	check_value("pending", "select status from hearth.pending_changes");
+	check_value("1", "select count(*) from hearth.events "
+	    "where kind = 'change'");
+	settle_children();
+}
+END_TEST
+
+/* ---- working copies that cannot be made */
+
+START_TEST(what_needs_no_working_copy_is_done_without)
+{
+	int lock;
+
+	start(NULL);
+	complete(chat, "fake", "write a.txt first\\n");
+	stop();
+	sql("update hearth.worktrees set path = '/dev/null/gone'");
+	start(NULL);
+	lock = hold_copy(session_of(chat));
+	sql("select hearth.queue_create('%s', 'c.txt', 'x')",
+	    session_of(chat));
+	wait_value("running", LIMIT, COMMAND("queue_create"));
+	sql("select hearth.accept_change(id) from hearth.pending_changes");
+	wait_value("running", LIMIT, COMMAND("accept_change"));
+	close(lock);
+	wait_value("failed/workspace_failed", LIMIT, COMMAND("queue_create"));
+	wait_value("done", LIMIT, COMMAND("accept_change"));
+	ck_assert_str_eq(file_text("%s/a.txt", project), "first\n");
+}
+END_TEST
+
 static void
 add(TCase *tc)
 {
@@ -98,6 +225,13 @@ add(TCase *tc)
 	    a_new_conversation_outlives_a_first_turn_that_is_cancelled, 0, WAYS);
 	tcase_add_loop_test(tc,
 	    one_that_nothing_was_said_in_is_told_the_record_again, 0, WAYS);
+	tcase_add_loop_test(tc,
+	    an_agent_that_mixes_up_answers_is_replaced_after_an_error, 0,
+	    (int)(sizeof versions / sizeof versions[0]));
+	tcase_add_loop_test(tc,
+	    a_decision_that_cannot_be_recorded_is_not_said_to_be_done, 0,
+	    (int)(sizeof notices / sizeof notices[0]));
+	tcase_add_test(tc, what_needs_no_working_copy_is_done_without);
 }
 
 int

@@ -12,6 +12,7 @@
  *   --exit-while FILE    exit 9 at start as long as FILE exists
  *   --init-error CODE    --new-error CODE      --auth-new (-32000)
  *   --version N          protocolVersion in initialize's answer
+ *   --agent-name NAME    --agent-version V     agentInfo in it
  *   --init-id FORM       id of initialize's answer, FORM as for answer-id
  *   --noise-lines N      "noise 1" … before anything; --noise-glued: garbage
  *                        in front of initialize's answer, in the same line
@@ -191,7 +192,8 @@ static struct {
 	bool no_offers, null_results, load, resume, close, no_eof, ignore_term;
 	bool grandchild, setsid_grandchild, crlf, dribble, auth_new;
 	const char *exit_while, *store, *stderr_text, *spawn_log, *wire_log;
-	const char *init_id, *lost_words;
+	const char *init_id, *lost_words, *agent_name,
+	    *agent_version;
 } opt = {
 	.version = 1, .replay = 1, .replay_late = -1,
 	.exit_at_start = -1, .exit_at_init = -1, .exit_at_new = -1,
@@ -2037,8 +2039,10 @@ on_initialize(const char *id)
 	member = id_member(opt.init_id != NULL ? opt.init_id : "int", id);
 	frame("{\"jsonrpc\":\"2.0\",%s\"result\":{\"protocolVersion\":%d,"
 	    "\"agentCapabilities\":{%s},\"authMethods\":[{\"id\":\"key\","
-	    "\"name\":\"Key\"}],\"agentInfo\":{\"name\":\"fake-agent\","
-	    "\"version\":\"1.0\"}}}", member, (long long)opt.version, caps);
+	    "\"name\":\"Key\"}],\"agentInfo\":{\"name\":\"%s\","
+	    "\"version\":\"%s\"}}}", member, (long long)opt.version, caps,
+	    opt.agent_name != NULL ? opt.agent_name : "fake-agent",
+	    opt.agent_version != NULL ? opt.agent_version : "1.0");
 	free(member);
 	free(caps);
 	if (opt.ask_at_once)
@@ -2431,6 +2435,8 @@ static const struct {
 	{ "--wire-log", NULL, NULL, &opt.wire_log },
 	{ "--init-id", NULL, NULL, &opt.init_id },
 	{ "--lost-words", NULL, NULL, &opt.lost_words },
+	{ "--agent-name", NULL, NULL, &opt.agent_name },
+	{ "--agent-version", NULL, NULL, &opt.agent_version },
 };
 
 static void

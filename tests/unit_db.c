@@ -585,8 +585,8 @@ START_TEST(commands_are_taken_once_with_what_they_are_about)
 	    "answer_permission 01 fake 1 queued bob - 70 3 yes; ");
 	take();
 	ck_assert_uint_eq(taken.n, 0);
-	record_command(rec, 1, "done", NULL, NULL);
-	record_command(rec, 2, "failed", "late", "too late");
+	record_command(rec, NULL, 1, "done", NULL, NULL);
+	record_command(rec, NULL, 2, "failed", "late", "too late");
 	record_barrier(rec, on_done, &done);
 	UNTIL(&node, done == 1);
 	ck_assert_str_eq(pg_value(pg, "select string_agg(concat_ws(' ', kind, "
@@ -891,7 +891,7 @@ START_TEST(closing_without_a_server_ends_in_time)
 
 	node_begin(&node, "host=/nonexistent dbname=x", "one");
 	turn_loop(&node);
-	record_command(db_recorder(node.db), 1, "done", NULL, NULL);
+	record_command(db_recorder(node.db), NULL, 1, "done", NULL, NULL);
 	from = clock_ms();
 	db_close(node.db, 200, on_done, &done);
 	UNTIL(&node, done == 1);
@@ -962,6 +962,62 @@ START_TEST(what_an_earlier_life_left_open_is_settled)
 	ck_assert_ptr_nonnull(strstr(n->extra, "\"seq\": 5"));
 	PQfreemem(n);
 	PQfinish(c);
+}
+END_TEST
+
+#define COMMANDS "select string_agg(concat_ws(' ', kind, status, " \
+	"error_code, error), ', ' order by id) from hearth.commands"
+
+START_TEST(commands_of_a_dead_node_end)
+{
+	struct node old;
+	int done = 0;
+
+	node_start(&old, pg, "old");
+	node_start(&node, pg, "new");
+	pg_execf(pg, "insert into hearth.commands (id, kind, status, node_id) "
+	    "values (1, 'warm', 'running', %lld), (2, 'answer_permission', "
+	    "'running', %lld), (3, 'warm', 'running', %lld)",
+	    (long long)db_node_id(old.db), (long long)db_node_id(old.db),
+	    (long long)db_node_id(node.db));
+	take();
+	ck_assert_str_eq(pg_value(pg, COMMANDS), "warm running, "
+	    "answer_permission running, warm running");
+	pg_exec(pg, "update hearth.nodes set heartbeat_at = now() - interval "
+	    "'61 s' where name = 'old'");
+	take();
+	ck_assert_uint_eq(taken.n, 0);
+#define GONE "failed node_gone node old, which was to do it, is gone: " \
+	"nobody knows how far it got"
+	ck_assert_str_eq(pg_value(pg, COMMANDS), "warm " GONE ", "
+	    "answer_permission " GONE ", warm running");
+	/* it was only away, and says what became of it */
+	record_command(db_recorder(old.db), NULL, 1, "done", NULL, NULL);
+	record_command(db_recorder(old.db), NULL, 2, "done", NULL, NULL);
+	record_barrier(db_recorder(old.db), on_done, &done);
+	UNTIL(&old, done == 1);
+	ck_assert_str_eq(pg_value(pg, COMMANDS), "warm done, "
+	    "answer_permission " GONE ", warm running");
+	node_stop(&old);
+}
+END_TEST
+
+START_TEST(what_a_node_has_not_done_when_it_stops_is_for_others)
+{
+	struct node old;
+	int done = 0;
+
+	node_start(&old, pg, "old");
+	pg_execf(pg, "insert into hearth.commands (id, kind, status, node_id) "
+	    "values (1, 'warm', 'running', %lld)",
+	    (long long)db_node_id(old.db));
+	db_close(old.db, 5000, on_done, &done);
+	UNTIL(&old, done == 1);
+	node_stop(&old);
+	ck_assert_str_eq(pg_value(pg, COMMANDS), "warm pending");
+	node_start(&node, pg, "new");
+	take();
+	ck_assert_uint_eq(taken.n, 1);
 }
 END_TEST
 
@@ -1158,7 +1214,7 @@ START_TEST(the_daemons_own_rights_are_enough)
 	record_turn_end(log, got.t.turn, "fake", &(struct turn_end){
 	    .status = "completed", .agent_status = "idle" });
 	record_heartbeat(db_recorder(node.db), false);
-	record_command(db_recorder(node.db), 1, "done", NULL, NULL);
+	record_command(db_recorder(node.db), NULL, 1, "done", NULL, NULL);
 	record_barrier(db_recorder(node.db), on_done, &done);
 	UNTIL(&node, (done == 1 && decided.answers == 1) || node.fatal[0]);
 	ck_assert_str_eq(node.fatal, "");
@@ -1230,6 +1286,8 @@ main(void)
 	    closing_writes_what_is_left,
 	    closing_without_a_server_ends_in_time,
 	    what_an_earlier_life_left_open_is_settled,
+	    commands_of_a_dead_node_end,
+	    what_a_node_has_not_done_when_it_stops_is_for_others,
 	    a_dead_nodes_session_is_taken_over_and_its_writes_are_fenced,
 	    a_name_in_use_is_refused_with_the_process_that_has_it,
 	    an_old_connection_that_still_ends_is_waited_for,

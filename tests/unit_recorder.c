@@ -489,7 +489,7 @@ START_TEST(readers_are_told_what_is_visible)
 	record_permission(chat, turn, "fake", 7, 1, "t1", "{}", "[]");
 	record_change(chat, turn, "fake", &(struct change_row){ "a.c", 'c',
 	    "@@", NULL, "22", NULL, "100644", NULL });
-	record_command(rec, 5, "failed", "x", "y");
+	record_command(rec, NULL, 5, "failed", "x", "y");
 	snprintf(want, sizeof want, "hearth_events {\"chat\":\"%s\",\"seq\":5}",
 	    chat_id(1));
 	ck_assert_str_eq(next_notice(c), want);
@@ -834,6 +834,39 @@ START_TEST(a_session_that_another_node_took_is_not_written)
 }
 END_TEST
 
+#define COMMANDS "select string_agg(concat_ws(' ', id, status, error_code), " \
+	"', ' order by id) from hearth.commands"
+
+/* What it did was dropped: it is not said to be done. */
+START_TEST(a_command_ends_with_what_it_did_or_is_lost)
+{
+	int64_t turn = run_turn("x");
+
+	pg_execf(pg, "insert into hearth.commands (id, kind, session_id, status) "
+	    "select n, 'close_agent', '%s', 'running' from "
+	    "generate_series(1, 4) n", session_id(1));
+	record_command(rec, chat, 1, "done", NULL, NULL);
+	flush();
+	ck_assert_str_eq(pg_value(pg, COMMANDS), "1 done, 2 running, "
+	    "3 running, 4 running");
+	pg_exec(pg, "update hearth.session_owners set epoch = epoch + 1");
+	record_turn_status(chat, turn, "waiting_permission");
+	record_command(rec, chat, 2, "done", NULL, NULL);
+	record_command(rec, NULL, 3, "done", NULL, NULL);
+	flush();
+	ck_assert_int_eq(node.fences, 1);
+	ck_assert_str_eq(pg_value(pg, "select status from hearth.turns"),
+	    "running");
+	/* also one that is said to be done when that is known */
+	record_command(rec, chat, 4, "done", NULL, NULL);
+	flush();
+	ck_assert_str_eq(pg_value(pg, COMMANDS), "1 done, 2 failed lost, "
+	    "3 done, 4 failed lost");
+	ck_assert_str_eq(pg_value(pg, "select error from hearth.commands "
+	    "where id = 2"), "another node has taken the session meanwhile");
+}
+END_TEST
+
 START_TEST(a_flush_without_events_is_fenced_too)
 {
 	int64_t turn = run_turn("x");
@@ -992,6 +1025,7 @@ main(void)
 	    NULL });
 	add_case(s, "fence", (const TTest *const []){
 	    a_session_that_another_node_took_is_not_written,
+	    a_command_ends_with_what_it_did_or_is_lost,
 	    a_flush_without_events_is_fenced_too,
 	    a_missing_right_is_fatal_and_says_so,
 	    a_log_opened_again_goes_on_behind_what_is_still_queued,

@@ -153,6 +153,8 @@ struct agent_event {
 			bool was_cancelled;     /* worker_cancel() came first */
 			bool was_empty;         /* no text, no tool call */
 			bool used_tool;         /* at least one tool call */
+			bool mixes_up_next;     /* this child would answer the next
+			                         * prompt with what belongs here */
 			int64_t input_tokens;   /* -1 unknown */
 			int64_t output_tokens;
 		} done;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "worker/quirks.h"
 #include "worker/worker_private.h"
 
 static json_t *
@@ -145,6 +146,8 @@ handshake_on_initialize(struct worker *w, const struct envelope *m)
 	w->init_result = json_incref(m->result);
 	w->auth_methods = json_incref(json_object_get(m->result,
 	    "authMethods"));
+	w->mixes_up_answers = quirks_mixes_up_answers(json_object_get(m->result,
+	    "agentInfo"));
 	if (!w->is_spare) {
 		attach_begin(w);
 		return;

@@ -316,6 +316,7 @@ prompt_on_answer(struct worker *w, const struct envelope *m)
 		error = word_error(w, m, is_auth);
 		ev.done.error_code = envelope_is_session_lost(m) ?
 		    "session_lost" : is_auth ? "auth_required" : "agent_error";
+		ev.done.mixes_up_next = w->mixes_up_answers;
 	}
 	w->is_unproven = false;
 	if (w->turn.timed_out) {

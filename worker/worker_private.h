@@ -182,6 +182,7 @@ struct worker {
 	char *session_id;
 	size_t session_id_len;
 	bool can_close;          /* session/close is offered */
+	bool mixes_up_answers;   /* worker/quirks.h */
 	bool is_unproven;        /* it was reopened, and not prompted yet */
 	enum request_kind opening; /* how a session was asked for last */
 	bool is_reopening;       /* known_session's answer is awaited */

@@ -1,7 +1,19 @@
 -- The pending commands that are for this node: of its own sessions, of those
--- that nobody alive has (they become its own), and of no session.
+-- that nobody alive has (they become its own), and of no session. What another
+-- node has taken, and has been silent for so long since, ends here, for it may
+-- never come back; should it, its own word counts (command_end).
 -- $1 node, $2 epoch
-with mine as (
+with gone as (
+	update hearth.commands c set status = 'failed', error_code = 'node_gone',
+		error = 'node ' || n.name || ', which was to do it, is gone: nobody '
+			|| 'knows how far it got', ended_at = now()
+	from hearth.nodes n
+	where c.status = 'running' and c.node_id = n.id and n.id <> $1::bigint
+		and n.heartbeat_at < now() - interval '60 s'
+	returning pg_notify('hearth_status', jsonb_build_object(
+		'what', 'command', 'chat', null, 'agent', null, 'id', c.id,
+		'status', 'failed')::text)
+), mine as (
 	select c.id, c.session_id, s.id is null as is_free, s.tenant,
 		o.node_id is not distinct from $1::bigint
 			and o.epoch is not distinct from $2::bigint as is_held

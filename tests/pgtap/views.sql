@@ -204,6 +204,15 @@ select is(pg_temp.goes_on(12, 'completed', true), 'turn 3 turn 4 turn 99',
 	'a suspicious end is no success');
 select is(pg_temp.goes_on(12, 'cancelled', false), 'turn 3 turn 4',
 	'nor is a cancelled one');
+insert into hearth.commands (id, kind, status, node_id)
+	values (98, 'close_agent', 'running', 1), (99, 'warm', 'running', 2);
+update hearth.nodes set heartbeat_at = now() - interval '1 hour' where id = 2;
+select results_eq($$ select subject, warning from hearth.warnings
+	where subject like 'command %' $$, $$ values ('command 99',
+	'warm was begun by node beta, which is gone') $$,
+	'a command of a node that is gone');
+update hearth.nodes set heartbeat_at = now() where id = 2;
+delete from hearth.commands where id in (98, 99);
 update hearth.turns set error = repeat('x', 55) where id = 4;
 select is((select warning from hearth.warnings where subject = 'turn 4'),
 	'failed: ' || repeat('x', 55), 'a warning that fits is whole');
