@@ -103,7 +103,8 @@ deliver(struct turn *t, struct seat *seat)
 	/* wakes it, should it be hibernated */
 	seat_hold(seat, true);
 	set_state(t, TURN_RUNNING);
-	whose_add(t->session, t->chat, t->id, t->agent, false);
+	whose_add(t->session, t->chat, t->id, t->agent,
+	    SUSPECT_AT_WORK);
 	record_turn_started(t->chat->log, t->id, t->agent,
 	    &(struct turn_start){
 		.prompt = t->prompt,
