@@ -5,9 +5,9 @@
  *
  * Whether there is one is asked of whoever takes a tree, off the loop: of each
  * child, processes that have begun since its first prompt. What was there
- * before is the agent's own (its MCP servers, the program behind its launcher). The
- * suspicion stays until another tree has been taken, as long as the session is
- * remembered: it has children, or turns.
+ * before is the agent's own (its MCP servers, the program behind its launcher).
+ * The suspicion stays until another tree has been taken, as long as the session
+ * is remembered: it has children, or turns.
  *
  * Must never know: /proc. Read on in supervisor/whose.c.
  */
@@ -71,6 +71,15 @@ left_look(struct session *s)
 	free(trees);
 }
 
+/* Then it is suspected itself, and its end looks again. */
+static bool
+is_at_work(struct session *s, const struct left_tree *l)
+{
+	const struct turn *t = session_find_turn(s, l->chat, l->agent);
+
+	return t && t->state != TURN_STARTING;
+}
+
 void
 left_found(struct session *s)
 {
@@ -79,7 +88,8 @@ left_found(struct session *s)
 		const struct left_tree *l = &s->left_trees[i];
 		struct chat *chat = session_find_chat(s, l->chat);
 
-		if (chat && working_copy_lives_below(s->copy, l->tree.root))
+		if (chat && !is_at_work(s, l) &&
+		    working_copy_lives_below(s->copy, l->tree.root))
 			whose_add(s, chat, chat->last_turn, l->agent,
 			    SUSPECT_LEFT);
 	}
