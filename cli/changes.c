@@ -32,7 +32,9 @@ struct changes_arguments {
 /* Whose: who else it may have been. */
 #define BY "coalesce(c.agent, 'a person') || coalesce((select " \
 	"string_agg(distinct ' or ' || t.agent, '') from hearth.turns t " \
-	"where t.id = any(c.other_turns) and t.agent <> c.agent), '')"
+	"where t.id = any(c.other_turns) and t.agent <> c.agent), '') || " \
+	"case when c.turn_id is null and c.other_turns is not null " \
+	"then ' or a person' else '' end"
 
 static int
 list_changes(PGconn *conn, const struct changes_arguments *a)

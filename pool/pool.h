@@ -148,6 +148,11 @@ const char *seat_agent(const struct seat *s);
 const char *seat_config_hash(const struct seat *s);
 int64_t seat_execution(const struct seat *s);
 pid_t seat_pid(const struct seat *s);
+/* The keepers below which all its processes are, at most max; how many. */
+size_t seat_keepers(const struct seat *s, pid_t *out, size_t max);
+/* When it had its first prompt, in milliseconds of CLOCK_BOOTTIME; 0: it had
+ * none. What has begun before is the agent's own. */
+int64_t seat_first_prompt(const struct seat *s);
 /* No chat has claimed it. */
 bool seat_is_spare(const struct seat *s);
 /* A spare that can be claimed. */

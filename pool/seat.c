@@ -2,6 +2,7 @@
 /* One seat: what is known of it, and what is asked of it. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -67,6 +68,18 @@ seat_pid(const struct seat *s)
 	return worker_pid(s->worker);
 }
 
+size_t
+seat_keepers(const struct seat *s, pid_t *out, size_t max)
+{
+	return worker_keepers(s->worker, out, max);
+}
+
+int64_t
+seat_first_prompt(const struct seat *s)
+{
+	return s->first_prompt;
+}
+
 bool
 seat_is_spare(const struct seat *s)
 {
@@ -108,7 +121,7 @@ seat_has_failed(const struct seat *s)
 bool
 seat_is_fresh(const struct seat *s)
 {
-	return !s->had_prompt && s->is_for_turn;
+	return !s->first_prompt && s->is_for_turn;
 }
 
 const char *
@@ -137,11 +150,22 @@ seat_configure(struct seat *s, const struct agent_setting *setting,
 	return worker_configure(s->worker, setting, e);
 }
 
+/* As the kernel says when a process has begun. */
+static int64_t
+boot_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void
 seat_prompt(struct seat *s, int64_t turn, const char *preface,
     const char *blocks)
 {
-	s->had_prompt = true;
+	if (!s->first_prompt)
+		s->first_prompt = boot_ms();
 	free(s->lost_reason);
 	s->lost_reason = NULL;
 	seat_touch(s);

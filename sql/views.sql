@@ -265,8 +265,13 @@ comment on view hearth.warnings is
 create or replace view hearth.files_changed with (security_invoker) as
 select c.session_id, c.file_path, c.operation, c.status, c.agent,
 		hearth.brief(now() - c.created_at) as age,
-		left((select string_agg(distinct t.agent, ', ')
-			from hearth.turns t where t.id = any(c.other_turns)), 16)
+		left((select string_agg(distinct w.who, ', ')
+			from (select t.agent from hearth.turns t
+					where t.id = any(c.other_turns)
+						and (c.turn_id is not null or t.agent <> c.agent)
+				union all select 'a person'
+					where c.turn_id is null
+						and c.other_turns is not null) w(who)), 16)
 			as or_agents
 	from (select distinct on (x.session_id, x.file_path) *
 			from hearth.pending_changes x
@@ -274,7 +279,7 @@ select c.session_id, c.file_path, c.operation, c.status, c.agent,
 			order by x.session_id, x.file_path, x.id desc) c
 	order by c.session_id, c.id desc;
 comment on view hearth.files_changed is
-	'Per session and file the last change, most recent first, who made it (agent NULL: a person; or_agents: or one of these, at work in the same time) and what became of it';
+	'Per session and file the last change, most recent first, who made it (agent NULL: a person; or_agents: or one of these, at work in the same time; or a person, where a process that a turn has left running may have done it) and what became of it';
 
 create or replace view hearth.pending_review with (security_invoker) as
 select c.session_id, left(s.title, 10) as title, count(*) as files,
@@ -283,7 +288,9 @@ select c.session_id, left(s.title, 10) as title, count(*) as files,
 				cross join lateral (
 					select coalesce(x.agent, 'a person')
 					union all select t.agent from hearth.turns t
-						where t.id = any(x.other_turns)) w(who)
+						where t.id = any(x.other_turns)
+					union all select 'a person' where x.turn_id is null
+						and x.other_turns is not null) w(who)
 			where x.session_id = c.session_id
 				and x.status = 'pending'), 29) as changed_by,
 		hearth.brief(now() - min(c.created_at)) as oldest

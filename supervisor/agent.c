@@ -80,7 +80,7 @@ note_background(struct place *p)
 {
 	if (!p->turn || p->turn->state == TURN_STARTING)
 		whose_add(p->session, p->chat, p->chat->last_turn, p->agent,
-		    true);
+		    SUSPECT_LATE);
 }
 
 static void

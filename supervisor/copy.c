@@ -229,6 +229,7 @@ on_tree_before(void *ctx, const struct err *e,
 		whose_record(s, t->chat, NULL, changes, n);
 		record_end(s->sup->recorder);
 		whose_told(s, NULL);
+		left_found(s);
 		turn_advance(t);
 	}
 	copy_wake(s);
@@ -251,6 +252,7 @@ copy_tree_before(struct turn *t)
 		return true;
 	}
 	begin_work(t, COPY_TREE_BEFORE);
+	left_look(s);
 	working_copy_snapshot(s->copy, on_tree_before, s);
 	return false;
 }
@@ -271,8 +273,10 @@ on_tree_after(void *ctx, const struct err *e,
 		    "after the turn; its changes are found before the next "
 		    "one: %s", e->text);
 	turn_finish(t, e ? NULL : changes, e ? 0 : n);
-	if (!e)
+	if (!e) {
 		whose_told(s, t);
+		left_found(s);
+	}
 	copy_wake(s);
 	session_tidy(s);
 }
@@ -291,5 +295,6 @@ copy_tree_after(struct turn *t)
 	if (s->copy_work != COPY_IDLE)
 		return;
 	begin_work(t, COPY_TREE_AFTER);
+	left_look(s);
 	working_copy_snapshot(s->copy, on_tree_after, s);
 }

@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "supervisor/private.h"
+#include "workspace/name.h"
 
 #define TRIES 3
 
@@ -143,7 +144,9 @@ record_left(struct decision *d, const struct file_decided *files)
 	for (size_t i = 0; i < files->n_left; i++) {
 		struct item *it = find_item(d, 0, files->left[i].path);
 
-		if (it && it->chat && (it->has_pending ||
+		/* what was asked for made another file of it: one that is as
+		 * reviewed now was pending before */
+		if (it && it->chat && (it->has_pending || !it->status ||
 		    files->left[i].operation != '='))
 			copy_record_changes(it->chat, it->turn, it->agent,
 			    it->other_turns, &files->left[i], 1);
@@ -246,7 +249,9 @@ item_of(struct session *s, const struct decision_row *row)
 		.id = row->id,
 		.turn = row->turn,
 		.verb = xstrdup(row->verb),
-		.path = xstrdup(row->path),
+		/* a row has it as it is shown, a person writes it as it is */
+		.path = row->status ? xstrdup(row->path) :
+		    name_show(row->path),
 		.status = xstrdup(row->status),
 		.agent = xstrdup(row->agent),
 		.other_turns = xstrdup(row->other_turns),

@@ -100,6 +100,8 @@ struct session {
 	struct list suspects;       /* who may have changed files since the
 	                             * last tree: supervisor/whose.c */
 	bool is_recalled;           /* those of an earlier life are in it */
+	struct left_tree *left_trees; /* that the tree being taken looks for */
+	size_t n_left_trees;
 	bool wants_claim;           /* there may be a turn to claim */
 	int64_t hinted;             /* … this one, as far as is known, of a warm
 	                             * seat; 0: who knows which */
@@ -378,19 +380,34 @@ void task_drop_unmade(struct session *s, const char *code, const char *why);
 /* accept_change and the like, queue_create and the like. */
 void decide_take(struct supervisor *sup, const struct command *c);
 
+/* supervisor/left.c: processes that turns have left running */
+/* The tree that is about to be taken looks for them. */
+void left_look(struct session *s);
+/* It has: those that live are suspected, and no others any more. */
+void left_found(struct session *s);
+void left_forget(struct session *s);
+
 /* supervisor/whose.c: whose a change is that the next tree shows */
+enum suspicion {
+	SUSPECT_AT_WORK,            /* the turn is under way, or was cut off */
+	SUSPECT_LATE,               /* its agent went on: what it did since is
+	                             * no turn's */
+	SUSPECT_LEFT,               /* likewise processes that it has started;
+	                             * or a person did it */
+};
 struct suspect {
 	struct list in_session;
 	struct chat *chat;          /* whose log has its changes; NULL: of an
 	                             * earlier life, the finder's has them */
 	int64_t turn;
 	char *agent;
-	bool is_late;               /* after that turn: what it does is no
-	                             * turn's */
+	enum suspicion how;
 };
-/* Its agent is at work from now on; once for each turn is enough. */
+/* From now on; once for each turn is enough. */
 void whose_add(struct session *s, struct chat *chat, int64_t turn,
-    const char *agent, bool is_late);
+    const char *agent, enum suspicion how);
+/* Nothing that turns have left running is suspected any more. */
+void whose_drop_left(struct session *s);
 /* The turns that a crash cut off, as struct claimed_turn has them. */
 void whose_recall(struct session *s, const char *unread);
 /* What a tree shows, in the name of ending (the turn whose end found it, or
@@ -399,7 +416,7 @@ void whose_recall(struct session *s, const char *unread);
 void whose_record(struct session *s, struct chat *finder,
     const struct turn *ending, const struct file_change *changes, size_t n);
 /* A tree has told what they did; who is still at work stays, but for ending
- * (NULL: none). */
+ * (NULL: none), and so does what was left running. */
 void whose_told(struct session *s, const struct turn *ending);
 /* The chat's rows go: what its agents did is told elsewhere, as no turn's. */
 void whose_forget_chat(struct session *s, const char *chat);

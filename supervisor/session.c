@@ -348,6 +348,7 @@ session_free(struct session *s)
 		turn_forget(LIST_ITEM(pos, struct turn, in_session));
 	warm_forget_all(s);
 	whose_forget(s);
+	left_forget(s);
 	LIST_EACH(pos, tmp, &s->chats)
 		free_chat(LIST_ITEM(pos, struct chat, in_session));
 	wishes_free(s);

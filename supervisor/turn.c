@@ -119,7 +119,8 @@ deliver(struct turn *t, struct seat *seat)
 	set_state(t, TURN_RUNNING);
 	if (seat_lost_reason(seat))
 		note_replaced(t, seat);
-	whose_add(t->session, t->chat, t->id, t->agent, false);
+	whose_add(t->session, t->chat, t->id, t->agent,
+	    SUSPECT_AT_WORK);
 	record_turn_started(t->chat->log, t->id, t->agent,
 	    &(struct turn_start){
 		.prompt = t->prompt,

@@ -8,7 +8,8 @@
  * A turn comes under suspicion when its agent gets the prompt, and is cleared
  * by the first tree after its end: if that fails, the next one tells its
  * changes. An agent that goes on after its turn is suspected, too, and so are
- * turns that a crash of hearthd cut off.
+ * turns that a crash of hearthd cut off, and turns that have left processes
+ * running (supervisor/left.c): what these did may as well be a person's.
  *
  * Must never know: how a tree is taken. Read on in supervisor/copy.c.
  */
@@ -21,20 +22,21 @@
 
 void
 whose_add(struct session *s, struct chat *chat, int64_t turn,
-    const char *agent, bool is_late)
+    const char *agent, enum suspicion how)
 {
 	struct suspect *x;
 
 	LIST_EACH(pos, tmp, &s->suspects) {
 		x = LIST_ITEM(pos, struct suspect, in_session);
-		if (x->turn == turn && strcmp(x->agent, agent) == 0)
+		if (x->turn == turn && strcmp(x->agent, agent) == 0 &&
+		    (x->how == SUSPECT_LEFT) == (how == SUSPECT_LEFT))
 			return;
 	}
 	x = xcalloc(1, sizeof *x);
 	x->chat = chat;
 	x->turn = turn;
 	x->agent = xstrdup(agent);
-	x->is_late = is_late;
+	x->how = how;
 	list_append(&s->suspects, &x->in_session);
 }
 
@@ -52,12 +54,14 @@ whose_recall(struct session *s, const char *unread)
 		int64_t turn = strtoll(line, &agent, 10);
 
 		if (*agent == ' ')
-			whose_add(s, NULL, turn, agent + 1, false);
+			whose_add(s, NULL, turn, agent + 1,
+			    SUSPECT_AT_WORK);
 	}
 	free(lines);
 }
 
-/* Better a turn than an agent that was done with its own. */
+/* Better a turn than an agent that was done with its own, and that than what
+ * it left. */
 static const struct suspect *
 first_of(struct session *s, const struct turn *ending)
 {
@@ -69,13 +73,24 @@ first_of(struct session *s, const struct turn *ending)
 
 		if (ending && x->turn == ending->id)
 			return x;
-		if (!first || (first->is_late && !x->is_late))
+		if (!first || x->how < first->how)
 			first = x;
 	}
 	return first;
 }
 
-/* "{7,9}": all but one, or NULL; the caller frees it. */
+/* What an agent has left running is its own in its next turn; what it left,
+ * or somebody else, is no certain claim. */
+static bool
+may_be_too(const struct suspect *x, const struct suspect *by)
+{
+	if (x == by)
+		return by->how == SUSPECT_LEFT;
+	return x->how != SUSPECT_LEFT || x->chat != by->chat ||
+	    strcmp(x->agent, by->agent) != 0;
+}
+
+/* "{7,9}": whose it may be besides, or NULL; the caller frees it. */
 static char *
 others_than(struct session *s, const struct suspect *by)
 {
@@ -86,7 +101,7 @@ others_than(struct session *s, const struct suspect *by)
 		    in_session);
 
 		/* turn 0: none has begun in its chat since hearthd did */
-		if (x != by && x->turn != 0)
+		if (x->turn != 0 && may_be_too(x, by))
 			buf_printf(&list, "%c%lld", list.len ? ',' : '{',
 			    (long long)x->turn);
 	}
@@ -104,8 +119,8 @@ whose_record(struct session *s, struct chat *finder,
 	char *others = others_than(s, by);
 
 	copy_record_changes(by && by->chat ? by->chat : finder,
-	    by && !by->is_late ? by->turn : 0, by ? by->agent : NULL, others,
-	    changes, n);
+	    by && by->how == SUSPECT_AT_WORK ? by->turn : 0,
+	    by ? by->agent : NULL, others, changes, n);
 	free(others);
 }
 
@@ -122,7 +137,7 @@ is_at_work(struct session *s, const struct suspect *x)
 {
 	const struct turn *t = session_turn_by_id(s, x->turn);
 
-	return t && !x->is_late && t->state != TURN_STARTING &&
+	return t && x->how == SUSPECT_AT_WORK && t->state != TURN_STARTING &&
 	    t->state != TURN_ENDED;
 }
 
@@ -132,7 +147,19 @@ whose_told(struct session *s, const struct turn *ending)
 	LIST_EACH(pos, tmp, &s->suspects) {
 		struct suspect *x = LIST_ITEM(pos, struct suspect, in_session);
 
-		if (!is_at_work(s, x) || (ending && x->turn == ending->id))
+		if (x->how != SUSPECT_LEFT && (!is_at_work(s, x) ||
+		    (ending && x->turn == ending->id)))
+			clear(x);
+	}
+}
+
+void
+whose_drop_left(struct session *s)
+{
+	LIST_EACH(pos, tmp, &s->suspects) {
+		struct suspect *x = LIST_ITEM(pos, struct suspect, in_session);
+
+		if (x->how == SUSPECT_LEFT)
 			clear(x);
 	}
 }
@@ -146,7 +173,8 @@ whose_forget_chat(struct session *s, const char *chat)
 		if (x->chat && strcmp(x->chat->id, chat) == 0) {
 			x->chat = NULL;
 			x->turn = 0;
-			x->is_late = true;
+			if (x->how == SUSPECT_AT_WORK)
+				x->how = SUSPECT_LATE;
 		}
 	}
 }

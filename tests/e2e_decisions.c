@@ -610,6 +610,28 @@ START_TEST(files_are_changed_for_an_agent_or_a_person)
 }
 END_TEST
 
+START_TEST(what_is_asked_for_may_take_a_change_back)
+{
+	const char *session;
+
+	start(NULL);
+	session = keep(xstrdup(session_of(chat)));
+	complete(chat, "fake", "write a.txt x\\n;write new.txt n\\n");
+	check_done("queue_edit('%s', 'a.txt', 'x', 'one')", session);
+	check_pending("new.txt/create");
+	check_done("queue_delete('%s', 'new.txt', 'fake')", session);
+	check_pending("");
+	check_value("superseded superseded", "select string_agg(status, ' ') "
+	    "from hearth.pending_changes");
+	/* a name that is shown otherwise than it is written */
+	check_done("queue_create('%s', '\"q', 'x')", session);
+	check_value("1", "select count(*) from hearth.pending_changes "
+	    "where status = 'pending' and file_path ~ 'q'");
+	check_done("queue_delete('%s', '\"q')", session);
+	check_pending("");
+}
+END_TEST
+
 static const struct {
 	const char *call, *code;
 } bad_files[] = {
@@ -923,6 +945,7 @@ add(TCase *tc)
 	tcase_add_test(tc, contradictions_are_refused_with_a_hint);
 	tcase_add_test(tc, what_a_one_shot_left_can_be_accepted);
 	tcase_add_test(tc, files_are_changed_for_an_agent_or_a_person);
+	tcase_add_test(tc, what_is_asked_for_may_take_a_change_back);
 	tcase_add_test(tc, what_cannot_be_changed_is_told_and_left);
 }
 

@@ -231,6 +231,67 @@ START_TEST(an_agent_that_goes_on_beside_another_is_named_too)
 }
 END_TEST
 
+#define UNTIL(name) "until test -f %s/" name "\\; do sleep 0.01\\; done\\; "
+/* In the background; where "pid" is, it has begun. */
+#define LEFT(what) "run sh -c '" what "true' >/dev/null 2>&1 &"
+
+START_TEST(what_a_turn_left_running_is_not_said_to_be_a_person)
+{
+	const char *copy;
+	pid_t left;
+
+	start(NULL);
+	a = complete(chat, "fake", "write f.txt 1;" LEFT("echo $$ > %s/pid\\; "
+	    UNTIL("go") "echo l > late.txt\\; " UNTIL("end")), folder, folder,
+	    folder);
+	check_whose("f.txt", "fake a");
+	open_gate("go");
+	copy = keep(xstrdup(value("select path from hearth.worktrees")));
+	wait_value("1", LIMIT, "select 1 from pg_stat_file('%s/late.txt', "
+	    "true) where size > 0", copy);
+	b = complete(chat, "fake", "write g.txt 1");
+	check_whose("late.txt", "fake - or a");
+	check_value("a person", "select or_agents from hearth.files_changed "
+	    "where file_path = 'late.txt'");
+	check_value("changes from a person, fake", "select changed_by "
+	    "from hearth.pending_review");
+	/* its own in its own turn */
+	check_whose("g.txt", "fake b");
+	/* it lives still, so nobody knows */
+	shell("echo h > %s/hand.txt", copy);
+	complete(chat, "fake", "say x");
+	check_whose("hand.txt", "fake - or b");
+	/* and now it does not */
+	left = atoi(file_text("%s/pid", folder));
+	ck_assert_int_gt(left, 1);
+	open_gate("end");
+	wait_gone(left, LIMIT);
+	complete(chat, "fake", "write g.txt 2");
+	shell("echo i > %s/hand.txt", copy);
+	complete(chat, "fake", "say x");
+	check_whose("hand.txt", "- -");
+}
+END_TEST
+
+START_TEST(what_another_turn_left_running_is_named_too)
+{
+	add_agent("other", NULL);
+	start(NULL);
+	a = complete(chat, "fake", "write f.txt 1;" LEFT(UNTIL("never")),
+	    folder);
+	b = complete(chat, "other", "write g.txt 1");
+	check_whose("g.txt", "other b or a");
+	check_whose("f.txt", "fake a");
+	/* it goes with its agent */
+	sql("select hearth.close_agent('%s', 'fake')", chat);
+	wait_value("closed", LIMIT, "select status from "
+	    "hearth.agent_sessions where agent = 'fake'");
+	complete(chat, "other", "write h.txt 1");
+	b = complete(chat, "other", "write h.txt 2");
+	check_whose("h.txt", "other b");
+}
+END_TEST
+
 /* Nobody's row can name the chat any more; the change is shown all the same. */
 START_TEST(what_a_deleted_chats_agent_did_is_still_told)
 {
@@ -286,6 +347,8 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, turns_that_were_cut_off_together_are_all_named);
 	tcase_add_test(tc, what_could_not_be_read_after_a_turn_is_still_its);
 	tcase_add_test(tc, an_agent_that_goes_on_beside_another_is_named_too);
+	tcase_add_test(tc, what_a_turn_left_running_is_not_said_to_be_a_person);
+	tcase_add_test(tc, what_another_turn_left_running_is_named_too);
 	tcase_add_test(tc, what_a_deleted_chats_agent_did_is_still_told);
 	tcase_add_test(tc, what_is_left_of_a_change_names_the_same_turns);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Decisions below the daemon: hunks that are chosen, and hearth-worktree killed
- * at every moment of a decision. After a kill a file is as it was or as it is to
- * be, never anything between; the next run finds out which, and ends it.
+ * before each of its steps, and at many moments between, for every kind of
+ * decision. After a kill a file is as it was or as it is to be, never anything
+ * between; the next run finds out which, and ends it.
  *
  * The helper is run as the daemon runs it, in a process group that is killed as
- * a whole. Everything lies in a folder below the temporary folder.
+ * a whole. A step is a system call of it that changes files, or that starts a
+ * git; it is traced, so that none is left out. Everything lies in a folder
+ * below the temporary folder.
  */
 #include <check.h>
 #undef fail /* check's old name for ck_abort_msg(), and ours in base/err.h */
@@ -17,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -161,6 +166,23 @@ tear_down(void)
 	sh("rm -rf '%s'", here);
 }
 
+/* The helper stops at its system calls. Nobody else may look at it then: no
+ * sanitizer at its end. */
+static bool is_traced;
+
+static void
+be_traced(void)
+{
+	const char *options = getenv("ASAN_OPTIONS");
+	char *whole = xasprintf("%s%sdetect_leaks=0", options ? options : "",
+	    options ? ":" : "");
+
+	setenv("ASAN_OPTIONS", whole, 1);
+	free(whole);
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		_exit(125);
+}
+
 /* Starts the helper with this on its stdin; its output goes to "out". */
 static pid_t
 start(const char *verb, const struct buf *input)
@@ -186,6 +208,8 @@ start(const char *verb, const struct buf *input)
 		if (chdir(here) < 0 || !freopen("out", "w", stdout) ||
 		    !freopen("log", "a", stderr))
 			_exit(126);
+		if (is_traced)
+			be_traced();
 		execl(program, program, verb, "--state", state, "--session",
 		    SESSION, "--project-id", "1", "--project", project,
 		    "--base", base, *tree ? "--tree" : NULL, tree, NULL);
@@ -217,6 +241,17 @@ run(const char *verb, const struct buf *input)
 	ck_assert_int_eq(finish(start(verb, input)), 0);
 }
 
+/* With all that it has started. */
+static void
+end(pid_t pid)
+{
+	kill(-pid, SIGKILL);
+	finish(pid);
+	/* as its keeper sees to it, nothing of it is left */
+	while (waitpid(-pid, NULL, 0) > 0)
+		;
+}
+
 static void
 kill_after(pid_t pid, long us)
 {
@@ -224,11 +259,69 @@ kill_after(pid_t pid, long us)
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	nanosleep(&t, NULL);
-	kill(-pid, SIGKILL);
-	finish(pid);
-	/* as its keeper sees to it, nothing of it is left */
-	while (waitpid(-pid, NULL, 0) > 0)
-		;
+	end(pid);
+}
+
+static bool
+is_step(const struct __ptrace_syscall_info *call)
+{
+	const __typeof__(call->entry.args[0]) *args = call->entry.args;
+
+	switch (call->entry.nr) {
+	case SYS_openat:
+		return (args[2] & (O_CREAT | O_TRUNC)) != 0;
+	case SYS_write:
+		return args[0] > 2;
+	case SYS_renameat: case SYS_renameat2: case SYS_unlinkat:
+	case SYS_mkdirat: case SYS_symlinkat: case SYS_linkat:
+	case SYS_fchmod: case SYS_fchmodat: case SYS_fchown:
+	case SYS_fchownat: case SYS_ftruncate:
+	case SYS_clone: case SYS_clone3:
+#ifdef SYS_rename
+	case SYS_rename: case SYS_unlink: case SYS_mkdir: case SYS_rmdir:
+	case SYS_symlink: case SYS_chmod: case SYS_fork: case SYS_vfork:
+#endif
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* True when it was killed before its nth step; else it has ended well. */
+static bool
+killed_before(int n, const struct buf *orders)
+{
+	struct __ptrace_syscall_info call;
+	int status, signal = 0;
+	pid_t pid;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	is_traced = true;
+	pid = start("decide", orders);
+	is_traced = false;
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFSTOPPED(status), "it may not be traced here");
+	ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_TRACESYSGOOD |
+	    PTRACE_O_EXITKILL));
+	for (;;) {
+		ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(long)signal);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		if (!WIFSTOPPED(status)) {
+			ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+			return false;
+		}
+		signal = WSTOPSIG(status);
+		if (signal != (SIGTRAP | 0x80))
+			continue;
+		signal = 0;
+		ck_assert_int_gt(ptrace(PTRACE_GET_SYSCALL_INFO, pid,
+		    (void *)sizeof call, &call), 0);
+		if (call.op == PTRACE_SYSCALL_INFO_ENTRY && is_step(&call) &&
+		    --n == 0) {
+			end(pid);
+			return true;
+		}
+	}
 }
 
 static void
@@ -296,9 +389,10 @@ check_tidy(void)
 	    "! ls state/snapshots | grep -E 'journal$|edit|ours|theirs|base'");
 }
 
-/* Two decisions, on the files "a" and "new/n" of a folder. */
+/* Decisions on the files "a" and "new/n" of a folder. */
 struct decision {
 	const char *folder;
+	bool is_one;                      /* on one of them, else on both */
 	struct buf orders;
 	void (*undo)(struct decision *d); /* as if it had not been made */
 	struct buf back;                  /* for that */
@@ -362,7 +456,7 @@ kill_at_every_moment(struct decision *d)
 	look(d->folder, d->after);
 	ck_assert_str_ne(d->before[0], d->after[0]);
 	ck_assert_str_ne(d->before[1], d->after[1]);
-	step = whole / 25 + 1;
+	step = whole / 12 + 1;
 	for (long at = step; at < whole + 3 * step; at += step) {
 		d->undo(d);
 		check_files(d, d->before);
@@ -373,6 +467,61 @@ kill_at_every_moment(struct decision *d)
 		check_files(d, d->after);
 		check_tidy();
 	}
+}
+
+/* ---- before each step */
+
+#define COPY "state/worktrees/" SESSION
+#define STEPS_MAX 300
+
+static void
+keep_all(void)
+{
+	must_sh("rm -rf kept && mkdir kept && cp " STATE " kept/tree && "
+	    "tar -C p --exclude=./.git -cf kept/p.tar . && "
+	    "tar -C " COPY " --exclude=./.git -cf kept/w.tar .");
+}
+
+static void
+give_all_back(struct decision *d)
+{
+	(void)d;
+	must_sh("find p " COPY " -mindepth 1 -maxdepth 1 ! -name .git -exec "
+	    "rm -rf {} + && tar -C p -xf kept/p.tar && "
+	    "tar -C " COPY " -xf kept/w.tar && cp kept/tree " STATE);
+}
+
+static bool
+is_all_done(const struct decision *d)
+{
+	return is_done("1") && (d->is_one || is_done("2"));
+}
+
+static void
+kill_before_every_step(struct decision *d)
+{
+	bool was_killed = true;
+	int n = 0;
+
+	keep_all();
+	look(d->folder, d->before);
+	run("decide", &d->orders);
+	ck_assert(is_all_done(d));
+	look(d->folder, d->after);
+	ck_assert(strcmp(d->before[0], d->after[0]) != 0 ||
+	    strcmp(d->before[1], d->after[1]) != 0);
+	while (was_killed) {
+		ck_assert_int_lt(++n, STEPS_MAX);
+		give_all_back(d);
+		was_killed = killed_before(n, &d->orders);
+		check_old_or_new(d);
+		run("decide", &d->orders);
+		ck_assert(is_all_done(d));
+		check_files(d, d->after);
+		check_tidy();
+	}
+	/* it has steps: the journal, the file, the trees */
+	ck_assert_int_gt(n, 10);
 }
 
 static void
@@ -481,6 +630,62 @@ START_TEST(a_kill_never_makes_an_edit_twice)
 }
 END_TEST
 
+static void
+one(struct buf *orders, const char *verb, const char *path, const char *hunks,
+    const char *old, const char *new)
+{
+	struct record r = { .type = 'X', .n = 10, .field = { "1", verb, old,
+		new, "100644", "100644", hunks, path, "", "" } };
+
+	record_add(orders, &r);
+}
+
+static void
+ask_for(struct buf *orders, const char *verb, const char *path,
+    const char *text, const char *other)
+{
+	struct record r = { .type = 'X', .n = 10, .field = { "1", verb, "", "",
+		"", "", "", path, text, other }, .last_len = strlen(other) };
+
+	record_add(orders, &r);
+}
+
+static const char *const every_decision[] = { "accept", "revert", "reject",
+	"hunks", "create", "edit", "delete" };
+
+START_TEST(a_kill_before_any_step_leaves_old_or_new)
+{
+	const char *what = every_decision[_i];
+	struct decision d = { .folder = _i < 2 || _i == 3 ? "p" : COPY,
+		.is_one = _i > 2 };
+	char old[72], new[2][72];
+
+	begin(old, new);
+	if (strcmp(what, "hunks") == 0) {
+		must_sh("sed -i s/^10$/ten/ " COPY "/a");
+		run("snapshot", NULL);
+		one(&d.orders, "accept", "a", "2", old, blob(COPY "/a"));
+	} else if (strcmp(what, "create") == 0) {
+		must_sh("rm -r " COPY "/new");
+		run("snapshot", NULL);
+		ask_for(&d.orders, what, "new/n", "text\n", "");
+	} else if (strcmp(what, "edit") == 0) {
+		ask_for(&d.orders, what, "a", "new\n", "new\nnew\n");
+	} else if (strcmp(what, "delete") == 0) {
+		ask_for(&d.orders, what, "a", "", "");
+	} else {
+		if (strcmp(what, "revert") == 0) {
+			both(&d.back, "accept", old, new);
+			run("decide", &d.back);
+		}
+		both(&d.orders, what, old, new);
+	}
+	kill_before_every_step(&d);
+	buf_free(&d.orders);
+	buf_free(&d.back);
+}
+END_TEST
+
 START_TEST(a_submodule_does_not_hold_up_the_others)
 {
 	struct buf orders = { 0 };
@@ -563,6 +768,8 @@ add_tests(TCase *t)
 	tcase_add_test(t, a_kill_leaves_the_project_old_or_new);
 	tcase_add_test(t, a_kill_leaves_the_worktree_old_or_new);
 	tcase_add_test(t, a_kill_never_makes_an_edit_twice);
+	tcase_add_loop_test(t, a_kill_before_any_step_leaves_old_or_new, 0,
+	    sizeof every_decision / sizeof *every_decision);
 	tcase_add_test(t, a_submodule_does_not_hold_up_the_others);
 	tcase_add_test(t, nothing_is_rejected_in_a_copy_that_is_away);
 	tcase_add_loop_test(t, what_lies_beside_a_file_is_nobodys_to_remove, 0,

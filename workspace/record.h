@@ -16,6 +16,7 @@
  *   D  "1" whole or "0", why not                all folders were walked
  *   T  tree before, tree now
  *   F  operation, old oid, new oid, old mode, new mode ("" none), path, diff
+ *   L  process                                  one below it may go on writing
  *   A  commit ("" none)                         what was saved of a copy
  *   M  behind, ahead, changed files, kB ("" not known)
  *   P  the same fields: the part of a change that was accepted

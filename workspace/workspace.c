@@ -68,6 +68,9 @@ struct working_copy {
 	int64_t began;
 	char *next_tree;
 	bool next_is_fresh;
+	char **below;            /* to be looked at, "PID:MS:OWN" */
+	pid_t *living;           /* what the last look found */
+	size_t n_living;
 	struct change_list changes; /* deciding: what was found before */
 	struct change_list part, left;
 	struct file_outcome *outcomes;
@@ -169,6 +172,8 @@ working_copy_free(struct working_copy **wcp)
 	free(wc->branch);
 	free(wc->base);
 	free(wc->saved);
+	strv_free(&wc->below);
+	free(wc->living);
 	strv_free(&wc->include);
 	strv_free(&wc->setup_command);
 	free(wc->setup.output);
@@ -298,6 +303,14 @@ add_outcome(struct working_copy *wc, const struct record *r)
 }
 
 static void
+add_living(struct working_copy *wc, pid_t root)
+{
+	wc->living = xrealloc(wc->living,
+	    (wc->n_living + 1) * sizeof *wc->living);
+	wc->living[wc->n_living++] = root;
+}
+
+static void
 add_watches(struct working_copy *wc, const char *wds)
 {
 	char *end;
@@ -353,6 +366,9 @@ on_record(void *ctx, const struct record *r)
 		break;
 	case 'O':
 		add_outcome(wc, r);
+		break;
+	case 'L':
+		add_living(wc, (pid_t)atol(r->field[0]));
 		break;
 	case 'A':
 		replace(&wc->saved, r->field[0]);
@@ -479,6 +495,8 @@ begin(struct working_copy *wc, enum operation operation, const char *verb,
 		strv_add(&args, "--watch");
 	if (operation == MAKING)
 		limit += add_equipment(wc, &args);
+	for (char **p = wc->below; operation == SNAPSHOT && p && *p; p++)
+		add_option(&args, "--below", *p);
 	wc->began = clock_ms();
 	/* a decision takes no tree that the watch could be trusted from */
 	if (operation != DECIDING)
@@ -501,13 +519,38 @@ working_copy_make(struct working_copy *wc, working_copy_made_fn *done,
 }
 
 void
+working_copy_look_below(struct working_copy *wc,
+    const struct process_tree *trees, size_t n)
+{
+	strv_free(&wc->below);
+	for (size_t i = 0; i < n; i++) {
+		char *text = xasprintf("%d:%lld:%d", (int)trees[i].root,
+		    (long long)trees[i].since, (int)trees[i].own);
+
+		strv_add(&wc->below, text);
+		free(text);
+	}
+}
+
+bool
+working_copy_lives_below(const struct working_copy *wc, pid_t root)
+{
+	for (size_t i = 0; i < wc->n_living; i++)
+		if (wc->living[i] == root)
+			return true;
+	return false;
+}
+
+void
 working_copy_snapshot(struct working_copy *wc, working_copy_snapshot_fn *done,
     void *ctx)
 {
 	MUST(wc->tree != NULL);
 	wc->taken = done;
 	wc->ctx = ctx;
+	wc->n_living = 0;
 	begin(wc, SNAPSHOT, "snapshot", NULL);
+	strv_free(&wc->below);
 }
 
 static void

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "workspace/survey.h"
@@ -116,6 +117,22 @@ struct file_change {
 	const char *old_oid, *new_oid;   /* NULL where there is no file */
 	const char *old_mode, *new_mode; /* "100644" …, NULL likewise */
 };
+
+/*
+ * Processes whose descendants work in the copy, as far as they have begun
+ * at since or later (milliseconds of CLOCK_BOOTTIME, counted in ticks).
+ */
+struct process_tree {
+	pid_t root;
+	int64_t since;
+	pid_t own;              /* not this one; 0: none */
+};
+/* The next working_copy_snapshot() looks whether there are any … */
+void working_copy_look_below(struct working_copy *wc,
+    const struct process_tree *trees, size_t n);
+/* … and below this one there were when it took the tree: they may have written
+ * more since. */
+bool working_copy_lives_below(const struct working_copy *wc, pid_t root);
 
 /*
  * Takes the tree now and tells which files changed since the tree before

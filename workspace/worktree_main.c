@@ -33,6 +33,7 @@
 #include "workspace/away.h"
 #include "workspace/changes.h"
 #include "workspace/decide.h"
+#include "workspace/living.h"
 #include "workspace/make.h"
 #include "workspace/measure.h"
 #include "workspace/prepared.h"
@@ -50,7 +51,7 @@ struct order {
 	const char *state, *session, *project_id, *project, *branch, *path;
 	const char *base, *tree;
 	long long setup_limit;   /* milliseconds */
-	char **include;
+	char **include, **below;
 	char *const *setup;      /* what follows the options */
 	int count;               /* snapshots that the project wants */
 	bool watches, is_fresh;
@@ -70,6 +71,7 @@ static const struct option options[] = {
 	{ "include", required_argument, NULL, 'x' },
 	{ "setup-limit", required_argument, NULL, 'l' },
 	{ "count", required_argument, NULL, 'k' },
+	{ "below", required_argument, NULL, 'B' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -92,6 +94,7 @@ parse(int argc, char **argv, struct order *o)
 		case 'r': o->is_fresh = true; break;
 		case 'x': strv_add(&o->include, optarg); break;
 		case 'l': o->setup_limit = atoll(optarg); break;
+		case 'B': strv_add(&o->below, optarg); break;
 		case 'k': o->count = atoi(optarg); break;
 		default: return -1;
 		}
@@ -149,6 +152,21 @@ create(const struct order *o, struct make *m, struct err *e)
 	return rc;
 }
 
+/* Before the tree: who writes behind it is seen here. */
+static void
+say_living(char *const *below)
+{
+	for (; below && *below; below++) {
+		char text[32];
+		long root;
+
+		if (!living_has(*below, &root))
+			continue;
+		snprintf(text, sizeof text, "%ld", root);
+		SAY('L', text);
+	}
+}
+
 static int
 snapshot(const struct order *o, struct make *m, struct err *e)
 {
@@ -161,6 +179,7 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 		return fail(e, "snapshot needs --base and --tree");
 	if (o->watches)
 		walk_watch(INOTIFY_FD, m->place.worktree);
+	say_living(o->below);
 	now = take_tree(&t, o->base, e);
 	if (!now)
 		return -1;
@@ -291,13 +310,14 @@ main(int argc, char **argv)
 		    " [--project-id N --project DIR] [--branch B]"
 		    " [--path DIR] [--base COMMIT] [--tree TREE]"
 		    " [--include PATTERN]... [--setup-limit MS] [--count N]"
-		    " [--watch] [--fresh] [-- SETUP COMMAND]\n");
+		    " [--below PID:MS:OWN]... [--watch] [--fresh] [-- SETUP COMMAND]\n");
 		return 64;
 	}
 	if (o.watches)
 		fcntl(INOTIFY_FD, F_SETFD, FD_CLOEXEC);
 	rc = obey(argv[1], &o, &e);
 	strv_free(&o.include);
+	strv_free(&o.below);
 	if (rc < 0) {
 		say_flush();
 		fprintf(stderr, "%s\n", *e.text ? e.text :

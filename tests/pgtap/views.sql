@@ -230,11 +230,17 @@ select results_eq('select title, files, changed_by, oldest
 	$$ values ('session 1', 2::bigint, 'changes from a person, qwen',
 		'3d') $$, 'pending_review');
 -- Two turns were at work when a.c was changed.
-update hearth.pending_changes set other_turns = (select array_agg(t.id)
+update hearth.pending_changes set turn_id = 1,
+		other_turns = (select array_agg(t.id)
 		from hearth.turns t where t.agent = 'other')
 	where file_path = 'a.c' and status = 'pending';
 select is((select or_agents from hearth.files_changed
 	where file_path = 'a.c'), 'other', 'files_changed says who else');
+-- Between turns, while something that a turn had started was running.
+update hearth.pending_changes set turn_id = null where file_path = 'a.c';
+select is((select or_agents from hearth.files_changed
+	where file_path = 'a.c'), 'a person, other', 'or a person');
+update hearth.pending_changes set turn_id = 1 where file_path = 'a.c';
 select is((select or_agents from hearth.files_changed
 	where file_path = 'b.c'), null, 'and only where it may be');
 select is((select files || ' ' || changed_by from hearth.pending_review),
