@@ -216,14 +216,18 @@ git_calls(void)
 	return n;
 }
 
-/* From now on, each call of git by the daemon is a line in git.log. */
+/*
+ * From now on, each call of git by the daemon is a line in git.log, but for
+ * those that measure the copy: that is done at any time.
+ */
 static void
 log_git(void)
 {
 	char *path;
 
 	prepare();
-	shell("mkdir %s/bin && printf '#!/bin/sh\\necho call >> %s/git.log\\n"
+	shell("mkdir %s/bin && printf '#!/bin/sh\\ngrep -qz ^measure$ "
+	    "/proc/$PPID/cmdline || echo call >> %s/git.log\\n"
 	    "exec %s \"$@\"\\n' > %s/bin/git && chmod +x %s/bin/git", folder,
 	    folder, "/usr/bin/git", folder, folder);
 	path = xasprintf("%s/bin:%s", folder, getenv("PATH"));
