@@ -209,8 +209,10 @@ session_claim(struct session *s)
 	struct supervisor *sup = s->sup;
 	struct warm_list warm = { .session = s };
 
+	/* a command that is still to be asked for came before the turn */
 	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
-	    s->is_retiring || s->n_ending > 0 || has_exclusive_turn(s)) {
+	    s->is_retiring || s->n_ending > 0 || sup->take_again ||
+	    has_exclusive_turn(s)) {
 		s->wants_claim = true;
 		return;
 	}

@@ -312,6 +312,16 @@ static const struct {
 	{ "back-off is over", "insert into hearth.agent_sessions (chat_id, "
 	    "agent, session_id, backoff_until) select chat_id, agent, "
 	    "session_id, now() from hearth.turns where id = 1", 'A' },
+	{ "reset that is asked for", "insert into hearth.commands (kind, "
+	    "session_id, chat_id, agent) select 'reset_agent', session_id, "
+	    "chat_id, agent from hearth.turns where id = 1", 'C' },
+	{ "reset that has begun", "insert into hearth.commands (kind, "
+	    "session_id, chat_id, agent, status) select 'reset_agent', "
+	    "session_id, chat_id, agent, 'running' from hearth.turns where "
+	    "id = 1", 'A' },
+	{ "another's reset", "insert into hearth.commands (kind, session_id, "
+	    "chat_id, agent) select 'reset_agent', session_id, chat_id, "
+	    "'other' from hearth.turns where id = 1", 'A' },
 	{ "closed chat", "update hearth.chats set closed_at = now() where id = "
 	    "(select chat_id from hearth.turns where id = 1)", 'C' },
 	{ "archived session", "update hearth.sessions set archived_at = now()",

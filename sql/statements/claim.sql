@@ -57,6 +57,11 @@ with recursive session as materialized (
 			where t.chat_id = h.chat_id and t.agent = h.agent
 				and t.status in
 				('starting', 'running', 'waiting_permission'))
+		-- what was asked for before it, and is not begun yet
+		and not exists (select from hearth.commands k
+			where k.session_id = $4::uuid and k.status = 'pending'
+				and k.kind = 'reset_agent'
+				and k.chat_id = h.chat_id and k.agent = h.agent)
 ), pick as materialized (
 	select r.*, w.execution
 	from (select * from ready order by priority desc, id limit 1) r
