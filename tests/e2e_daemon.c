@@ -495,9 +495,12 @@ START_TEST(who_uses_the_embedded_server_may_finish)
 {
 	PGconn *client;
 	PGresult *res;
+	char *conninfo;
 
 	use_embedded();
-	client = PQconnectdb(embedded_conninfo(state, "hearth_super"));
+	conninfo = embedded_conninfo(state, "hearth_super");
+	client = PQconnectdb(conninfo);
+	free(conninfo);
 	ck_assert_int_eq(PQstatus(client), CONNECTION_OK);
 	daemon_signal(SIGTERM);
 	wait_log("draining");
