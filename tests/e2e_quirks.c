@@ -206,7 +206,7 @@ START_TEST(of_updates_that_repeat_all_some_are_stored)
 }
 END_TEST
 
-/* Deltas, for instance, stand in _meta. */
+/* Deltas, for instance, stand in _meta; others show the last lines only. */
 START_TEST(what_may_be_no_repetition_is_stored)
 {
 	char *more = xasprintf("%05000d", 0);

@@ -55,19 +55,44 @@ is_update(const json_t *update)
 	return tag != NULL && strcmp(tag, "tool_call_update") == 0;
 }
 
-/* Bit by bit what of it is said; null says nothing. */
-static unsigned
-members(const json_t *update)
+/*
+ * Now says all that before said, and may be more: texts begin alike, lists too.
+ * What was null was not said.
+ */
+static bool
+says_again(const json_t *now, const json_t *before)
 {
-	unsigned bits = 0;
+	const char *name;
+	const json_t *value;
 
-	for (unsigned i = 0; replaced[i] != NULL; i++) {
-		const json_t *v = json_object_get(update, replaced[i]);
+	if (json_is_null(before))
+		return true;
+	if (json_typeof(now) != json_typeof(before))
+		return false;
+	if (json_is_string(before))
+		return json_string_length(now) >= json_string_length(before) &&
+		    memcmp(json_string_value(now), json_string_value(before),
+		    json_string_length(before)) == 0;
+	if (json_is_array(before)) {
+		for (size_t i = 0; i < json_array_size(before); i++) {
+			const json_t *v = json_array_get(now, i);
 
-		if (v != NULL && !json_is_null(v))
-			bits |= 1U << i;
+			if (v == NULL ||
+			    !says_again(v, json_array_get(before, i)))
+				return false;
+		}
+		return true;
 	}
-	return bits;
+	if (!json_is_object(before))
+		return json_equal(now, before);
+	json_object_foreach((json_t *)(uintptr_t)before, name, value) {
+		const json_t *v = json_object_get(now, name);
+
+		if (!json_is_null(value) &&
+		    (v == NULL || !says_again(v, value)))
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -78,6 +103,8 @@ forget(struct worker *w)
 	ev_timer_stop(w->loop, &g->timer);
 	free(g->tool_call_id);
 	g->tool_call_id = NULL;
+	json_decref(g->update);
+	g->update = NULL;
 	buf_free(&g->payload);
 }
 
@@ -91,6 +118,7 @@ gather_release(struct worker *w)
 		return;
 	g = w->gathered;
 	w->gathered.tool_call_id = NULL;
+	w->gathered.update = NULL;
 	w->gathered.payload = (struct buf){ 0 };
 	ev_timer_stop(w->loop, &w->gathered.timer);
 	call = json_pack("{s:s}", "toolCallId", g.tool_call_id);
@@ -106,6 +134,7 @@ gather_release(struct worker *w)
 		},
 	});
 	json_decref(call);
+	json_decref(g.update);
 	free(g.tool_call_id);
 	buf_free(&g.payload);
 }
@@ -135,18 +164,20 @@ gather_before(struct worker *w, const json_t *update)
 	if (g->tool_call_id == NULL)
 		return;
 	if (id == NULL || strcmp(id, g->tool_call_id) != 0 ||
-	    (members(update) & g->members) != g->members) {
+	    !says_again(update, g->update)) {
 		gather_release(w);
 		return;
 	}
 	/* what it said is said again; how long it has waited counts on */
 	free(g->tool_call_id);
 	g->tool_call_id = NULL;
+	json_decref(g->update);
+	g->update = NULL;
 	buf_reset(&g->payload, 0);
 }
 
 bool
-gather_hold(struct worker *w, const struct envelope *m, const json_t *update,
+gather_hold(struct worker *w, const struct envelope *m, json_t *update,
     const struct agent_tool *tool)
 {
 	struct gathered *g = &w->gathered;
@@ -159,7 +190,7 @@ gather_hold(struct worker *w, const struct envelope *m, const json_t *update,
 		return false;
 	}
 	g->tool_call_id = xstrdup(tool->tool_call_id);
-	g->members = members(update);
+	g->update = json_incref(update);
 	g->repaired = m->repaired;
 	buf_add(&g->payload, m->update, m->update_len);
 	if (!ev_is_active(&g->timer)) {

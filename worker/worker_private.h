@@ -95,7 +95,7 @@ struct message {
 /* An update of a running tool that is not told yet. */
 struct gathered {
 	char *tool_call_id;   /* NULL: none */
-	unsigned members;     /* that it has: gather.c knows them */
+	json_t *update;       /* what it says */
 	bool repaired;
 	struct buf payload;
 	ev_timer timer;
@@ -372,8 +372,8 @@ void gather_init(struct worker *w);
  * update says all of it again. */
 void gather_before(struct worker *w, const json_t *update);
 /* After it was: true, it is told later. */
-bool gather_hold(struct worker *w, const struct envelope *m,
-    const json_t *update, const struct agent_tool *tool);
+bool gather_hold(struct worker *w, const struct envelope *m, json_t *update,
+    const struct agent_tool *tool);
 /* Tells what waits. */
 void gather_release(struct worker *w);
 void gather_free(struct worker *w);
