@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a worker: its states, the limits that states imply, its start,
- * its stop and its end.
+ * The life of a worker: its states, its start, its stop and its end.
  *
  * worker_set_state() is the only place that writes the state; what a state
- * implies (which limit runs) is begun and ended there. The process's exit
- * moves to ENDED before what it still said is read, so that no callback takes
- * a dead agent for one that can be prompted.
+ * implies (which deadline runs: deadlines.c) is begun and ended there. The
+ * process's exit moves to ENDED before what it still said is read, so that no
+ * callback takes a dead agent for one that can be prompted.
  *
  * Must never know: what the messages mean. Next: io.c, then rpc.c.
  */
@@ -41,74 +40,17 @@ static const bool edges[WORKER_STATES][WORKER_STATES] = {
 #undef EDGE
 };
 
-static void
-set_limit(struct worker *w, struct limit *l, int64_t ms)
-{
-	l->is_set = true;
-	l->left = (double)ms / 1000;
-	if (w->is_paused)
-		return;
-	ev_now_update(w->loop);
-	ev_timer_set(&l->timer, l->left, 0.);
-	ev_timer_start(w->loop, &l->timer);
-}
-
-static void
-clear_limit(struct worker *w, struct limit *l)
-{
-	l->is_set = false;
-	ev_timer_stop(w->loop, &l->timer);
-}
-
-static void
-freeze_limit(struct worker *w, struct limit *l, bool frozen)
-{
-	if (!l->is_set)
-		return;
-	if (frozen) {
-		l->left = ev_timer_remaining(w->loop, &l->timer);
-		if (l->left < 0)
-			l->left = 0;
-		ev_timer_stop(w->loop, &l->timer);
-	} else {
-		ev_timer_set(&l->timer, l->left, 0.);
-		ev_timer_start(w->loop, &l->timer);
-	}
-}
-
-static void
-want_limit(struct worker *w, struct limit *l, bool wanted, int64_t ms)
-{
-	if (wanted && !l->is_set)
-		set_limit(w, l, ms);
-	else if (!wanted && l->is_set)
-		clear_limit(w, l);
-}
-
-static void
-sync_limits(struct worker *w)
-{
-	want_limit(w, &w->start_limit, w->state <= WORKER_CONFIGURING &&
-	    w->state != WORKER_SPARE, w->start_timeout);
-	want_limit(w, &w->turn_limit, w->state == WORKER_PROMPTING,
-	    w->turn_timeout);
-	want_limit(w, &w->cancel_limit, w->state == WORKER_CANCELLING,
-	    w->cancel_timeout / 2);
-	want_limit(w, &w->silence_limit, w->state == WORKER_PROMPTING &&
-	    w->silence_timeout > 0, w->silence_timeout);
-	if (!worker_is_live(w)) {
-		ev_timer_stop(w->loop, &w->grace);
-		ev_timer_stop(w->loop, &w->quiet);
-	}
-}
-
 void
 worker_set_state(struct worker *w, enum worker_state s)
 {
 	MUST(edges[w->state][s]);
 	log_debug(w->label, "%s -> %s", names[w->state], names[s]);
 	w->state = s;
-	sync_limits(w);
+	deadlines_sync(w);
+	if (!worker_is_live(w)) {
+		ev_timer_stop(w->loop, &w->grace);
+		ev_timer_stop(w->loop, &w->quiet);
+	}
 }
 
 void
@@ -145,59 +87,6 @@ on_quiet(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)loop;
 	(void)revents;
 	attach_on_quiet(t->data);
-}
-
-static void
-on_start_limit(struct ev_loop *loop, ev_timer *t, int revents)
-{
-	struct worker *w = t->data;
-
-	(void)loop;
-	(void)revents;
-	w->start_limit.is_set = false;
-	if (w->state == WORKER_CONFIGURING)
-		configure_on_timeout(w);
-	else
-		handshake_on_timeout(w);
-}
-
-static void
-on_turn_limit(struct ev_loop *loop, ev_timer *t, int revents)
-{
-	struct worker *w = t->data;
-
-	(void)loop;
-	(void)revents;
-	w->turn_limit.is_set = false;
-	prompt_on_timeout(w);
-}
-
-static void
-on_cancel_limit(struct ev_loop *loop, ev_timer *t, int revents)
-{
-	struct worker *w = t->data;
-
-	(void)loop;
-	(void)revents;
-	w->cancel_limit.is_set = false;
-	if (prompt_on_cancel_timeout(w))
-		set_limit(w, &w->cancel_limit,
-		    w->cancel_timeout - w->cancel_timeout / 2);
-}
-
-/* Not begun anew with every byte: it looks when the last one came. */
-static void
-on_silence_limit(struct ev_loop *loop, ev_timer *t, int revents)
-{
-	struct worker *w = t->data;
-	int64_t left;
-
-	(void)loop;
-	(void)revents;
-	w->silence_limit.is_set = false;
-	left = prompt_on_silence(w);
-	if (left > 0)
-		set_limit(w, &w->silence_limit, left);
 }
 
 /* The child is on its way out; events are the caller's. */
@@ -406,19 +295,10 @@ find_path(char *const *envp)
 static void
 init_timers(struct worker *w)
 {
-	ev_init(&w->start_limit.timer, on_start_limit);
-	ev_init(&w->turn_limit.timer, on_turn_limit);
-	ev_init(&w->cancel_limit.timer, on_cancel_limit);
-	ev_init(&w->silence_limit.timer, on_silence_limit);
-	/* What the agent has said by now is read first. */
-	ev_set_priority(&w->silence_limit.timer, EV_MINPRI);
+	deadlines_init(w);
 	ev_init(&w->grace, on_grace);
 	ev_init(&w->quiet, on_quiet);
 	ev_init(&w->kick, on_kick);
-	w->start_limit.timer.data = w;
-	w->turn_limit.timer.data = w;
-	w->cancel_limit.timer.data = w;
-	w->silence_limit.timer.data = w;
 	w->grace.data = w;
 	w->quiet.data = w;
 	w->kick.data = w;
@@ -505,7 +385,7 @@ worker_start(struct ev_loop *loop, const struct worker_spec *spec,
 		return -1;
 	}
 	io_open(w);
-	sync_limits(w);
+	deadlines_sync(w);
 	*out = w;
 	return 0;
 }
@@ -599,11 +479,7 @@ worker_pause(struct worker *w, bool paused)
 	if (w->is_paused == paused)
 		return;
 	w->is_paused = paused;
-	ev_now_update(w->loop);
-	freeze_limit(w, &w->start_limit, paused);
-	freeze_limit(w, &w->turn_limit, paused);
-	freeze_limit(w, &w->cancel_limit, paused);
-	freeze_limit(w, &w->silence_limit, paused);
+	deadlines_freeze(w, paused);
 	note_pause(w);
 	io_pause(w);
 }
@@ -662,10 +538,7 @@ worker_free(struct worker **wp)
 	if (w == NULL)
 		return;
 	*wp = NULL;
-	clear_limit(w, &w->start_limit);
-	clear_limit(w, &w->turn_limit);
-	clear_limit(w, &w->cancel_limit);
-	clear_limit(w, &w->silence_limit);
+	deadlines_free(w);
 	ev_timer_stop(w->loop, &w->grace);
 	ev_timer_stop(w->loop, &w->quiet);
 	ev_clear_pending(w->loop, &w->kick);

@@ -2,7 +2,8 @@
 /*
  * The body of struct worker, shared by the files that make up the client:
  *
- *   worker.c    the life: states, timers that states imply, start, stop, end
+ *   worker.c    the life: states, start, stop, end
+ *   deadlines.c how long what a state implies may take
  *   io.c        the pipes
  *   rpc.c       lines to messages, what is sent and what is pending
  *   answer.c    the agent's requests but for permissions and terminals
@@ -240,6 +241,14 @@ struct worker {
 	int64_t project_id;
 	char *real_cwd;          /* cwd without symbolic links, or NULL */
 };
+
+/* deadlines.c */
+void deadlines_init(struct worker *w);
+/* Starts and stops them as the state wants it. */
+void deadlines_sync(struct worker *w);
+/* They stand still from now on, or go on; is_paused is set already. */
+void deadlines_freeze(struct worker *w, bool frozen);
+void deadlines_free(struct worker *w);
 
 /* worker.c */
 void worker_set_state(struct worker *w, enum worker_state s);
