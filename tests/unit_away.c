@@ -438,6 +438,24 @@ START_TEST(what_no_commit_has_is_not_given_up_for_what_one_has)
 }
 END_TEST
 
+START_TEST(a_submodule_that_was_removed_stays_so)
+{
+	sh("cd p && git update-index --add --cacheinfo "
+	    "160000,$(git rev-parse HEAD),sub && " GIT "commit -qm s");
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && git add a && " GIT "commit -qm two && "
+	    "rmdir sub && echo mine >n");
+	tell();
+	take_away(_i);
+	commit_elsewhere("git update-index --cacheinfo "
+	    "160000,$(git rev-parse HEAD),sub && mkdir -p sub && echo o >o");
+	sh("git -C p diff --name-only main hearth/4c1e2f3a | grep -x sub");
+	do_it("create");
+	sh("test ! -e w/sub && grep -qx mine w/n && grep -qx o w/o && "
+	    "grep -a 'sub comes back as the copy had it' out");
+}
+END_TEST
+
 /* It can be tried again, when git fails. */
 START_TEST(what_cannot_be_merged_for_now_is_not_forgotten)
 {
@@ -699,6 +717,7 @@ main(void)
 	tcase_add_loop_test(t,
 	    what_no_commit_has_is_not_given_up_for_what_one_has, 0,
 	    sizeof conflicts / sizeof *conflicts);
+	tcase_add_loop_test(t, a_submodule_that_was_removed_stays_so, 0, 2);
 	tcase_add_loop_test(t,
 	    what_cannot_be_merged_for_now_is_not_forgotten, 0, 8);
 	tcase_add_test(t, what_is_committed_while_it_is_told_is_no_reversal);
