@@ -459,8 +459,9 @@ END_TEST
 /* It can be tried again, when git fails. */
 START_TEST(what_cannot_be_merged_for_now_is_not_forgotten)
 {
-	static const char *const git[] = { "*' merge-file '*", "*' cat-file "
-		"blob '*", "*' update-index '*", "*' read-tree -i '*" };
+	static const char *const git[] = { "*' merge-file '*",
+		"*' cat-file blob '*", "*' update-index '*",
+		"*' read-tree -i '*" };
 
 	do_it("create");
 	sh("seq 20 >w/lines && cd w/ && git add -A && " GIT "commit -qm two &&"
