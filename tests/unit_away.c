@@ -69,9 +69,10 @@ set_up(void)
 	    "echo '*.o' >.gitignore && echo x >tool && chmod +x tool &&"
 	    "git add -A && " GIT "commit -q -m first");
 	/* ends whoever runs it at the call whose number is in "at" */
-	sh("printf '%%s\\n' '#!/bin/sh' 'n=$(($(cat $HERE/n) + 1))' "
-	    "'echo $n >$HERE/n' '[ $n != \"$(cat $HERE/at)\" ] || "
-	    "kill -9 $PPID' \"exec $(command -v git) \\\"\\$@\\\"\" >bin/git &&"
+	sh("printf '%%s\\n' '#!/bin/sh' \"cd '$HERE' || exit\" "
+	    "'n=$(($(cat n) + 1))' 'echo $n >n' '[ $n != \"$(cat at)\" ] || "
+	    "kill -9 $PPID' 'cd \"$OLDPWD\"' "
+	    "\"exec $(command -v git) \\\"\\$@\\\"\" >bin/git && "
 	    "chmod +x bin/git");
 }
 
@@ -315,7 +316,8 @@ START_TEST(what_was_told_does_not_come_back_over_what_was_there)
 	/* nor over what the branch has got since */
 	work();
 	tell();
-	sh("cd w/ && echo later >>a && git add -A && " GIT "commit -qm later");
+	sh("cd w/ && echo later >>tool && git add -A && " GIT
+	    "commit -qm later");
 	remember();
 	sh("rm -rf " TREE);
 	do_it("create");
@@ -342,6 +344,25 @@ START_TEST(a_lost_folder_with_commits_comes_back_as_it_was_told)
 }
 END_TEST
 
+/* Put away, or lost. */
+static void
+take_away(bool puts_away)
+{
+	if (puts_away)
+		do_it("put-away");
+	else
+		sh("rm -rf " TREE " && git -C p worktree prune");
+}
+
+/* Somebody works on the branch where the copy is not, and commits. */
+static void
+commit_elsewhere(const char *work)
+{
+	sh("git -C p worktree add -q ../q hearth/4c1e2f3a && cd q && %s && "
+	    "git add -A && " GIT "commit -qm later && cd .. &&"
+	    "git -C p worktree remove q", work);
+}
+
 /* By whom and where, and whether it was put away: each has its own. */
 START_TEST(what_a_branch_got_meanwhile_is_there_with_what_was_told)
 {
@@ -350,23 +371,162 @@ START_TEST(what_a_branch_got_meanwhile_is_there_with_what_was_told)
 	    "sed -i s/^18$/told/ lines && echo told >mine && rm tool &&"
 	    "echo told >b && echo x >d/e/y");
 	tell();
-	if (_i)
-		do_it("put-away");
-	else
-		sh("rm -rf " TREE " && git -C p worktree prune");
-	sh("git -C p worktree add -q ../q hearth/4c1e2f3a && cd q &&"
-	    "sed -i s/^2$/later/ lines && echo new >n && rm d/e/c && "
-	    "echo later >b && git add -A && " GIT "commit -qm later && cd .. &&"
-	    "git -C p worktree remove q");
+	take_away(_i);
+	commit_elsewhere("sed -i s/^2$/later/ lines && echo new >n && "
+	    "rm d/e/c && echo later >b");
 	do_it("create");
-	/* both, and of the same lines the newer ones */
+	/* both, and of the same lines those that no commit has */
 	sh("seq 20 | sed 's/^2$/later/; s/^18$/told/' | cmp - w/lines && cd w/ "
 	    "&& grep -qx told mine && ! test -e tool && grep -qx new n &&"
-	    "! test -e d/e/c && grep -qx x d/e/y && grep -qx later b");
+	    "! test -e d/e/c && grep -qx x d/e/y && grep -qx told b");
 	sh("cd w/ && git status --porcelain | sort >$HERE/s && "
-	    "printf ' D tool\\n M lines\\n?? d/\\n?? mine\\n' | "
+	    "printf ' D tool\\n M b\\n M lines\\n?? d/\\n?? mine\\n' | "
 	    "sort | diff - $HERE/s");
-	sh("! ls state/snapshots | grep catch-up");
+	sh("grep -a 'b comes back as the copy had it' out && "
+	    "! ls state/snapshots | grep catch-up");
+}
+END_TEST
+
+/* What no commit has is never given up for what one has. */
+static const struct {
+	const char *before, *work, *elsewhere, *expected, *note;
+} conflicts[] = {
+	{ ":", "printf 'a\\0mine' >bin", "printf 'a\\0other' >bin",
+	    "printf 'a\\0mine' | cmp - bin", "bin comes back" },
+	{ "printf 'a\\0' >bin", "printf 'a\\0mine' >bin",
+	    "printf 'a\\0other' >bin", "printf 'a\\0mine' | cmp - bin",
+	    "binary file" },
+	{ ":", "echo mine >>b", "rm b", "grep -qx mine b", "b comes back" },
+	{ ":", "rm b", "echo other >>b", "! test -e b", "b comes back" },
+	{ ":", "ln -sf b link", "ln -sf tool link",
+	    "test $(readlink link) = b", "link comes back" },
+	/* a file in one, a folder in the other */
+	{ ":", "echo mine >x", "mkdir x && echo other >x/y && echo o >z",
+	    "grep -qx mine x && grep -qx o z", "x/y, which the branch" },
+	{ ":", "mkdir x && echo mine >x/y", "echo other >x && echo o >z",
+	    "grep -qx mine x/y && grep -qx o z", "x, which the branch" },
+	{ ":", "echo mine >>d/e/c", "rm -r d && echo other >d",
+	    "grep -qx mine d/e/c", "d, which the branch" },
+	{ ":", "rm -r d && echo mine >d", "echo other >>d/e/c",
+	    "grep -qx mine d", "d/e/c comes back" },
+	/* nobody has anything against these */
+	{ ":", "echo mine >n", "rm b && mkdir b && echo other >b/y",
+	    "grep -qx other b/y && grep -qx mine n", NULL },
+	{ ":", "rm b && mkdir b && echo mine >b/y", "echo other >n",
+	    "grep -qx mine b/y && grep -qx other n", NULL },
+	{ ":", "echo same >n", "echo same >n", "grep -qx same n", NULL },
+};
+
+START_TEST(what_no_commit_has_is_not_given_up_for_what_one_has)
+{
+	for (int puts_away = 0; puts_away < 2; puts_away++) {
+		do_it("create");
+		sh("cd w/ && %s && git add -A && " GIT "commit -qm two "
+		    "--allow-empty && %s", conflicts[_i].before,
+		    conflicts[_i].work);
+		tell();
+		take_away(puts_away);
+		commit_elsewhere(conflicts[_i].elsewhere);
+		do_it("create");
+		sh("cd w/ && %s", conflicts[_i].expected);
+		if (conflicts[_i].note)
+			sh("grep -a '%s' out", conflicts[_i].note);
+		else
+			sh("! grep -aE 'comes back|which the branch' out");
+		do_it("erase");
+	}
+}
+END_TEST
+
+START_TEST(a_submodule_that_was_removed_stays_so)
+{
+	sh("cd p && git update-index --add --cacheinfo "
+	    "160000,$(git rev-parse HEAD),sub && " GIT "commit -qm s");
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && git add a && " GIT "commit -qm two && "
+	    "rmdir sub && echo mine >n");
+	tell();
+	take_away(_i);
+	commit_elsewhere("git update-index --cacheinfo "
+	    "160000,$(git rev-parse HEAD),sub && mkdir -p sub && echo o >o");
+	sh("git -C p diff --name-only main hearth/4c1e2f3a | grep -x sub");
+	do_it("create");
+	sh("test ! -e w/sub && grep -qx mine w/n && grep -qx o w/o && "
+	    "grep -a 'sub comes back as the copy had it' out");
+}
+END_TEST
+
+/* It can be tried again, when git fails. */
+START_TEST(what_cannot_be_merged_for_now_is_not_forgotten)
+{
+	static const char *const git[] = { "*' merge-file '*",
+		"*' cat-file blob '*", "*' update-index '*",
+		"*' read-tree -i '*" };
+
+	do_it("create");
+	sh("seq 20 >w/lines && cd w/ && git add -A && " GIT "commit -qm two &&"
+	    "sed -i s/^18$/told/ lines && echo mine >n");
+	tell();
+	take_away(_i % 2);
+	commit_elsewhere("sed -i s/^2$/later/ lines");
+	sh("printf '%%s\\n' '#!/bin/sh' 'case \"$*\" in' \"%s) echo 'fatal: "
+	    "No space left on device' >&2; exit 128;; esac\" "
+	    "\"exec $(command -v git) \\\"\\$@\\\"\" >bin/git", git[_i / 2]);
+	ck_assert_int_ne(sh_status("PATH=\"$HERE/bin:$PATH\" \"$HELPER\" "
+	    "create --state \"$HERE/state\" --session " SESSION
+	    " --project-id 1 --project \"$HERE/p\" 2>words"), 0);
+	sh("grep 'the disk is full' words");
+	do_it("create");
+	sh("seq 20 | sed 's/^2$/later/; s/^18$/told/' | cmp - w/lines && "
+	    "grep -qx mine w/n");
+}
+END_TEST
+
+/* The agent commits right behind the tree that is taken. */
+START_TEST(what_is_committed_while_it_is_told_is_no_reversal)
+{
+	do_it("create");
+	sh("echo mine >w/n");
+	sh("printf '%%s\\n' '#!/bin/sh' \"PATH='$PATH'\" 'git \"$@\" || exit' "
+	    "'case \"$*\" in *write-tree*)' \"cd $HERE/w/ && env -i PATH=\\\"$"
+	    "PATH\\\" sh -c 'echo c >c && git add c && " GIT "commit -qm c' "
+	    ">&2;; esac\" >bin/git && chmod +x bin/git");
+	sh("PATH=\"$HERE/bin:$PATH\" \"$HELPER\" snapshot --state "
+	    "\"$HERE/state\" --session " SESSION " --project-id 1 --project "
+	    "\"$HERE/p\" --base $(git -C p rev-parse main) --tree "
+	    "$(head -1 state/snapshots/" SESSION ".tree)");
+	sh("git -C p log --format=%%s hearth/4c1e2f3a | grep -x c");
+	take_away(false);
+	do_it("create");
+	sh("cd w/ && grep -qx c c && grep -qx mine n && git status --porcelain "
+	    "| grep -vx '?? n' | wc -l | grep -qx 0");
+}
+END_TEST
+
+/* As editions before wrote it: three lines. */
+START_TEST(without_a_known_commit_files_are_taken_whole)
+{
+	do_it("create");
+	sh("cd w/ && echo 2 >>a && rm b && git add -A && " GIT "commit -qm two "
+	    "&& git checkout -q HEAD^ -- b && echo 3 >>a");
+	tell();
+	remember();
+	sh("sed -i 4d state/snapshots/" SESSION ".tree");
+	take_away(false);
+	do_it("create");
+	expect_as_before();
+}
+END_TEST
+
+/* A new copy's commit is known before anything else is told. */
+START_TEST(what_a_branch_got_before_anything_was_told_is_there)
+{
+	do_it("create");
+	take_away(false);
+	commit_elsewhere("echo later >n");
+	do_it("create");
+	sh("cd w/ && grep -qx later n && test -z \"$(git status "
+	    "--porcelain)\"");
 }
 END_TEST
 
@@ -392,6 +552,7 @@ END_TEST
 START_TEST(a_kill_while_it_is_put_away_loses_nothing)
 {
 	bool is_over = false;
+	int calls = 0;
 
 	for (int n = 1; !is_over; n++) {
 		ck_assert_int_lt(n, CALLS_MAX);
@@ -403,13 +564,16 @@ START_TEST(a_kill_while_it_is_put_away_loses_nothing)
 		expect_as_before();
 		sh("git -C p fsck --strict && cd w/ && "
 		    "test \"$(git branch --show-current)\" = hearth/4c1e2f3a");
+		calls = n;
 	}
+	ck_assert_int_gt(calls, 5);
 }
 END_TEST
 
 START_TEST(a_kill_while_it_comes_back_loses_nothing)
 {
 	bool is_over = false;
+	int calls = 0;
 
 	do_it("create");
 	work();
@@ -424,7 +588,9 @@ START_TEST(a_kill_while_it_comes_back_loses_nothing)
 			do_it("put-away");
 		do_it("create");
 		expect_as_before();
+		calls = n;
 	}
+	ck_assert_int_gt(calls, 5);
 }
 END_TEST
 
@@ -549,6 +715,16 @@ main(void)
 	    a_lost_folder_with_commits_comes_back_as_it_was_told, 0, 2);
 	tcase_add_loop_test(t,
 	    what_a_branch_got_meanwhile_is_there_with_what_was_told, 0, 2);
+	tcase_add_loop_test(t,
+	    what_no_commit_has_is_not_given_up_for_what_one_has, 0,
+	    sizeof conflicts / sizeof *conflicts);
+	tcase_add_loop_test(t, a_submodule_that_was_removed_stays_so, 0, 2);
+	tcase_add_loop_test(t,
+	    what_cannot_be_merged_for_now_is_not_forgotten, 0, 8);
+	tcase_add_test(t, what_is_committed_while_it_is_told_is_no_reversal);
+	tcase_add_test(t, without_a_known_commit_files_are_taken_whole);
+	tcase_add_test(t,
+	    what_a_branch_got_before_anything_was_told_is_there);
 	tcase_add_test(t,
 	    what_was_told_does_not_come_back_over_what_was_there);
 	tcase_add_loop_test(t, a_branch_that_moved_meanwhile_does_no_harm, 0,

@@ -239,6 +239,9 @@ START_TEST(copy_is_prepared_once_and_taken_once)
 	create(SESSION);
 	sh("test \"$(tail -1 state/snapshots/" SESSION ".copy)\" = "
 	    "$(cat id)");
+	/* and what it stands on is known */
+	sh("test \"$(sed -n 4p state/snapshots/" SESSION ".tree)\" = "
+	    "$(git -C p rev-parse main)");
 	check_copy();
 	create(OTHER_SESSION);
 	sh("test -d state/worktrees/" OTHER_SESSION);

@@ -80,15 +80,17 @@ set_ref(const struct make *m, const struct project *p, const char *value,
 char *
 away_head(const struct place *p, const char *project)
 {
-	struct git g = { .folder = project };
+	char *folder = realpath(project, NULL);
+	struct git g = { .folder = folder };
 	struct buf out = { 0 };
 	char *path = realpath(p->worktree, NULL);
 	char *line = xasprintf("worktree %s", path ? path : "");
 	char *head = NULL, *rest, *one;
 	bool is_it = false;
 
-	git_run(&g, GIT_ARGS("worktree", "list", "--porcelain"), NULL, &out,
-	    NULL);
+	if (folder)
+		git_run(&g, GIT_ARGS("worktree", "list", "--porcelain"), NULL,
+		    &out, NULL);
 	rest = out.data;
 	while (!head && (one = strsep(&rest, "\n")) != NULL) {
 		if (strncmp(one, "worktree ", 9) == 0)
@@ -100,6 +102,7 @@ away_head(const struct place *p, const char *project)
 	buf_free(&out);
 	free(line);
 	free(path);
+	free(folder);
 	return head;
 }
 

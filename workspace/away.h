@@ -30,8 +30,7 @@ char *away_find(const struct make *m, const struct project *p);
 void away_forget(const struct make *m, const struct project *p,
     const char *commit, const char *tip);
 
-/* The commit that is checked out, on whatever branch; NULL: none is. project:
- * its real path. */
+/* The commit that is checked out, on whatever branch; NULL: none is. */
 char *away_head(const struct place *p, const char *project);
 /* Takes the worktree's folder away at once, then removes what was in it. */
 int away_clear(const struct make *m, struct err *e);

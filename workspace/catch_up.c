@@ -31,10 +31,13 @@ struct both {
 	bool is_strange;         /* no file in one of them: a submodule */
 };
 
+/* Lines for update-index --index-info, which lets a line take the place of one
+ * before it that is its folder, or lies below it. */
 struct job {
 	const struct place *place;
 	struct git git;          /* with the index of its own */
-	struct buf lines;        /* for update-index --index-info */
+	struct buf of_tip;       /* paths that only the branch has; first */
+	struct buf lines;        /* all others */
 };
 
 static bool
@@ -44,31 +47,54 @@ goes_on(const struct git *g, const char *head, const char *tip)
 	    "--is-ancestor", head, tip), NULL, NULL, NULL) == 0;
 }
 
+/* Mode 0 takes the path out, with as many digits as its ids have. */
 static void
-settle(struct job *j, const struct both *it)
+add_line(struct buf *lines, const struct both *it, const struct value *v)
 {
-	struct value v = it->value[TIP];
+	int digits = 0;
+
+	for (int i = HEAD; i < STAGES; i++)
+		if (*it->value[i].oid)
+			digits = (int)strlen(it->value[i].oid);
+	if (value_is_none(v))
+		buf_printf(lines, "0 %0*d\t%s", digits, 0, it->path);
+	else
+		buf_printf(lines, "%s %s\t%s", v->mode, v->oid, it->path);
+	buf_addc(lines, '\0');
+}
+
+/* What the branch has is in its commits, what files has nowhere else. */
+static int
+settle(struct job *j, const struct both *it, struct err *e)
+{
+	const struct value *value = it->value;
+	struct value v = value[FILES];
 	struct err why = { "it is a submodule" };
+	int rc;
 
 	if (!it->path)
-		return;
-	if (it->is_strange || merge_values(j->place, &it->value[HEAD],
-	    &it->value[TIP], &it->value[FILES], &v, &why) != 0) {
-		say_note("%s comes back as the branch has it: %.500s",
-		    it->path, why.text);
-		v = it->value[TIP];
+		return 0;
+	rc = it->is_strange ? 1 : merge_values(j->place, &value[HEAD],
+	    &value[TIP], &value[FILES], &v, &why);
+	if (rc < 0)
+		return fail(e, "%s: %.900s", it->path, why.text);
+	if (value_is_none(&value[HEAD]) && value_is_none(&value[FILES])) {
+		/* else git would have taken it: something is in its place */
+		add_line(&j->of_tip, it, &value[TIP]);
+		return 0;
 	}
-	if (value_is_none(&v))
-		buf_printf(&j->lines, "0 %0*d\t%s",
-		    (int)strlen(it->value[HEAD].oid), 0, it->path);
-	else
-		buf_printf(&j->lines, "%s %s\t%s", v.mode, v.oid, it->path);
-	buf_addc(&j->lines, '\0');
+	if (rc > 0) {
+		say_note("%s comes back as the copy had it, what the branch "
+		    "has is in its commits: %.500s", it->path, why.text);
+		v = value[FILES];
+	}
+	add_line(&j->lines, it, &v);
+	return 0;
 }
 
 /* "100644 OID 2\tpath"; those of a path follow each other. */
-static void
-add_stage(struct job *j, struct both *it, char *line)
+static int
+add_stage(struct job *j, struct both *it, char *line, struct err *e)
 {
 	char *path = line, *meta = strsep(&path, "\t");
 	char *mode = strsep(&meta, " "), *oid = strsep(&meta, " ");
@@ -76,9 +102,10 @@ add_stage(struct job *j, struct both *it, char *line)
 	struct value v;
 
 	if (!path || stage < HEAD || stage >= STAGES)
-		return;
+		return 0;
 	if (!it->path || strcmp(it->path, path) != 0) {
-		settle(j, it);
+		if (settle(j, it, e) < 0)
+			return -1;
 		*it = (struct both){ .path = path };
 	}
 	if (value_set(&v, mode, oid) < 0) {
@@ -87,6 +114,47 @@ add_stage(struct job *j, struct both *it, char *line)
 		snprintf(v.oid, sizeof v.oid, "%s", oid);
 	}
 	it->value[stage] = v;
+	return 0;
+}
+
+/* Whether path lies below what the other one names. */
+static bool
+is_above(const char *folder, const char *path)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(folder, path, n) == 0 && path[n] == '/';
+}
+
+/* Of a line; *at becomes where the next one begins. */
+static const char *
+path_at(const struct buf *lines, size_t *at)
+{
+	const char *line = lines->data + *at;
+
+	*at += strlen(line) + 1;
+	return strchr(line, '\t') + 1;
+}
+
+/* Of each path that only the branch has, when one of files replaces it. */
+static void
+note_replaced(const struct job *j)
+{
+	for (size_t at = 0; at < j->of_tip.len; ) {
+		const char *path = path_at(&j->of_tip, &at), *other = NULL;
+
+		for (size_t k = 0; !other && k < j->lines.len; ) {
+			bool is_there = j->lines.data[k] != '0';
+
+			other = path_at(&j->lines, &k);
+			if (!is_there || (!is_above(path, other) &&
+			    !is_above(other, path)))
+				other = NULL;
+		}
+		if (other)
+			say_note("%s, which the branch has got, does not come "
+			    "back: the copy had %s", path, other);
+	}
 }
 
 static int
@@ -99,12 +167,18 @@ settle_all(struct job *j, struct err *e)
 
 	for (size_t at = 0, len; rc == 0 && at < left.len; at += len + 1) {
 		len = strnlen(left.data + at, left.len - at);
-		add_stage(j, &it, left.data + at);
+		rc = add_stage(j, &it, left.data + at, e);
 	}
-	settle(j, &it);
-	if (rc == 0 && j->lines.len)
+	if (rc == 0)
+		rc = settle(j, &it, e);
+	if (rc == 0) {
+		note_replaced(j);
+		buf_add(&j->of_tip, j->lines.data, j->lines.len);
+	}
+	if (rc == 0 && j->of_tip.len)
 		rc = git_run(&j->git, GIT_ARGS("update-index", "-z",
-		    "--index-info"), &j->lines, NULL, e);
+		    "--index-info"), &j->of_tip, NULL, e);
+	buf_free(&j->of_tip);
 	buf_free(&j->lines);
 	buf_free(&left);
 	return rc;

@@ -153,7 +153,8 @@ hand_over_files(const struct claim *c, struct err *e)
 		.index = c->own.index };
 	char *tree = git_line(&g, GIT_ARGS("write-tree", "--missing-ok"),
 	    NULL, e);
-	struct review r = { .told = tree, .reviewed = tree, .last = "0" };
+	struct review r = { .told = tree, .reviewed = tree, .last = "0",
+		.head = xstrdup(c->commit) };
 	int rc = tree ? review_write(to, &r, e) : -1;
 
 	if (rc == 0)
@@ -162,6 +163,7 @@ hand_over_files(const struct claim *c, struct err *e)
 		rc = hand_over(c->own.setup_file, to->setup_file, e);
 	if (rc == 0)
 		rc = hand_over(c->own.index, to->index, e);
+	free(r.head);
 	free(tree);
 	return rc;
 }

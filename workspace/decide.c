@@ -99,28 +99,29 @@ is_of_worktree(const struct order *o)
 
 /* What changed in the worktree before it is touched is not our doing. */
 static int
-tell_found(const struct decide *d, const char *project, struct review *r,
-    struct err *e)
+tell_found(const struct decide *d, struct review *r, struct err *e)
 {
-	char *now;
+	char *now, *head;
 	int rc;
 
 	if (access(d->place->worktree, F_OK) < 0)
 		return fail(e, "the session's worktree is not there: "
 		    "restore_session(), or its next turn, brings it back");
+	/* what is committed behind the tree is not in it */
+	head = away_head(d->place, d->project);
 	now = take_tree(&d->take, d->base, e);
 	rc = now ? 0 : -1;
 
 	if (rc == 0 && strcmp(now, r->told) != 0) {
 		rc = changes_say(d->place->repository, r->reviewed, r->told,
 		    NULL, now, e);
-		review_tell(r, now, project ? away_head(d->place, project) :
-		    NULL);
-		now = NULL;
+		review_tell(r, now, head);
+		now = head = NULL;
 		if (rc == 0)
 			rc = review_write(d->place, r, e);
 	}
 	free(now);
+	free(head);
 	return rc;
 }
 
@@ -210,7 +211,7 @@ decide_all(const struct decide *d, struct planner *k, struct orders *list,
 	for (size_t i = 0; i < list->n; i++)
 		is_inside = is_inside || is_of_worktree(&list->all[i]);
 	if (is_inside && k->review->told)
-		rc = tell_found(d, k->roots.path[IN_PROJECT], k->review, e);
+		rc = tell_found(d, k->review, e);
 	for (int step = 0; rc == 0 && step < 2; step++)
 		rc = do_step(k, list, step, writes, e);
 	if (rc == 0)

@@ -313,11 +313,12 @@ restore_worktree(const struct make *m, const struct project *p,
 
 /*
  * The files that were there last, and the commit that they stood on: as they
- * were put away, or, of a folder that was lost, as they were told. false: not
- * known.
+ * were put away, or, of a folder that was lost, as they were told. Which commit
+ * that was, an earlier edition did not note: then start, so that they are taken
+ * whole. false: there are none.
  */
 static bool
-find_files(const struct make *m, const struct copy *c, const char *saved,
+find_files(const struct make *m, const char *saved, const char *start,
     char **files, char **head)
 {
 	struct git g = { .repository = m->place.repository };
@@ -330,38 +331,34 @@ find_files(const struct make *m, const struct copy *c, const char *saved,
 		return true;
 	}
 	place_read(m->place.tree_file, line, 4);
-	if (line[0] && git_run(&g, GIT_ARGS("cat-file", "-e", line[0]), NULL,
-	    NULL, NULL) == 0) {
+	/* all that is in it is there, too */
+	if (line[0] && git_run(&g, GIT_ARGS("rev-list", "--objects", "--quiet",
+	    line[0]), NULL, NULL, NULL) == 0) {
 		*files = xstrdup(line[0]);
-		*head = xstrdup(line[3] ? line[3] : c->base);
+		*head = xstrdup(line[3] ? line[3] : start);
+	} else if (line[0]) {
+		say_note("what was last seen of the copy cannot be brought "
+		    "back: the tree %s is gone, or not whole", line[0]);
 	}
 	for (int i = 0; i < 4; i++)
 		free(line[i]);
 	return *files != NULL;
 }
 
-/* start is checked out: its files give way to those that were there last. */
+/* start is checked out: its files give way to those that were there last. When
+ * that fails, they are where they were, and it can be tried again. */
 static int
-bring_back(const struct make *m, const struct copy *c, const char *saved,
-    const char *start, struct err *e)
+bring_back(const struct make *m, const char *saved, const char *start,
+    struct err *e)
 {
 	struct take t = take_of(m);
-	char *files, *head, *tree = NULL;
-	struct err why = { "" };
-	int rc = 0;
+	char *files, *head, *tree;
+	int rc;
 
-	if (!find_files(m, c, saved, &files, &head))
+	if (!find_files(m, saved, start, &files, &head))
 		return 0;
-	tree = catch_up(&m->place, files, head, start, &why);
-	if (!tree)
-		say_note("what its branch has got since is not in it: %s",
-		    why.text);
-	rc = take_over(&t, tree ? tree : files, saved ? e : &why);
-	if (rc < 0 && !saved) {
-		say_note("what was last seen of the copy cannot be brought "
-		    "back: %s", why.text);
-		rc = take_out(&t, start, e);
-	}
+	tree = catch_up(&m->place, files, head, start, e);
+	rc = tree ? take_over(&t, tree, e) : -1;
 	free(files);
 	free(head);
 	free(tree);
@@ -385,7 +382,7 @@ restore_files(const struct make *m, const struct project *p, struct copy *c,
 		rc = take_out(&t, *start, e);
 	if (rc == 0 && p->is_git)
 		rc = give_index(m, c, e);
-	return rc < 0 ? -1 : bring_back(m, c, saved, *start, e);
+	return rc < 0 ? -1 : bring_back(m, saved, *start, e);
 }
 
 /* The copy was made and worked in, but its folder is gone, or was put away and

@@ -73,7 +73,8 @@ say_first_tree(const struct ready *r, bool is_base, struct err *e)
 			free(v.reviewed);
 			v.reviewed = xstrdup(now);
 		}
-		review_tell(&v, xstrdup(now), NULL);
+		/* a copy that has not been told yet stands on its base */
+		review_tell(&v, xstrdup(now), xstrdup(r->base));
 		rc = review_write(r->place, &v, e);
 		if (rc == 0)
 			SAY('T', now, now);

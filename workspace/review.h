@@ -25,8 +25,8 @@ struct review {
 	char *told;      /* NULL: there is no copy (any more) */
 	char *reviewed;  /* NULL: no base is known */
 	char *last;      /* the command that changed a file last; "0" none */
-	char *head;      /* the commit that was checked out when it was told;
-	                  * NULL: not known, it is taken for the base */
+	char *head;      /* the commit that was checked out when it was told,
+	                  * or one before it; NULL: not known */
 };
 
 /* base: what is reviewed when nothing else is known. review_free() in any

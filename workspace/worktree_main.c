@@ -172,7 +172,7 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 {
 	struct take t = ready_take(&m->place);
 	struct review r;
-	char *now, *project;
+	char *now, *head;
 	int rc;
 
 	if (!o->base || !o->tree)
@@ -180,15 +180,17 @@ snapshot(const struct order *o, struct make *m, struct err *e)
 	if (o->watches)
 		walk_watch(INOTIFY_FD, m->place.worktree);
 	say_living(o->below);
+	/* before it, too: what is committed behind it is not in it */
+	head = away_head(&m->place, o->project);
 	now = take_tree(&t, o->base, e);
-	if (!now)
+	if (!now) {
+		free(head);
 		return -1;
+	}
 	review_read(&m->place, o->base, &r);
 	rc = changes_say(m->place.repository, r.reviewed, o->tree, r.told,
 	    now, e);
-	project = realpath(o->project, NULL);
-	review_tell(&r, now, project ? away_head(&m->place, project) : NULL);
-	free(project);
+	review_tell(&r, now, head);
 	if (rc == 0)
 		rc = review_write(&m->place, &r, e);
 	if (rc == 0)
