@@ -29,11 +29,12 @@ struct changes_arguments {
 	bool is_applied;      /* list: what was accepted */
 };
 
-/* Whose: who else it may have been. */
+/* Whose: who else it may have been, as in the view files_changed. */
 #define BY "coalesce(c.agent, 'a person') || coalesce((select " \
 	"string_agg(distinct ' or ' || t.agent, '') from hearth.turns t " \
-	"where t.id = any(c.other_turns) and t.agent <> c.agent), '') || " \
-	"case when c.turn_id is null and c.other_turns is not null " \
+	"where t.id = any(c.other_turns) and (c.turn_id is not null " \
+	"or t.agent is distinct from c.agent)), '') || case when c.agent is " \
+	"not null and c.turn_id is null and c.other_turns is not null " \
 	"then ' or a person' else '' end"
 
 static int
@@ -109,7 +110,8 @@ show_change(PGconn *conn, const char *id)
 {
 	PGresult *res = db_query(conn, "select c.id, c.operation, c.file_path, "
 	    "c.status, c.error, c.diff, " BY " as who, "
-	    "coalesce(' in turn ' || c.turn_id, '') as turn, "
+	    "coalesce(' in turn ' || c.turn_id, '') || coalesce(', or in "
+	    "turn ' || array_to_string(c.other_turns, ', '), '') as turn, "
 	    "hearth.brief(now() - c.created_at) as age, p.name as project, "
 	    "coalesce('chat ' || c.chat_id, 'session ' || c.session_id) "
 	    "as place from hearth.pending_changes c "
@@ -148,7 +150,7 @@ static const struct {
 };
 
 static int
-finish(PGconn *conn, char *command, const char *what)
+finish(PGconn *conn, const char *command, const char *what)
 {
 	char *why = NULL;
 	int status = CLI_FAILED;
@@ -170,7 +172,6 @@ finish(PGconn *conn, char *command, const char *what)
 		break;
 	}
 	free(why);
-	free(command);
 	return status;
 }
 
@@ -190,6 +191,7 @@ decide_one(PGconn *conn, const struct changes_arguments *a, const char *sql,
 	status = finish(conn, command, what);
 	if (status == 0)
 		printf("change %s: %sed\n", id, a->verb);
+	free(command);
 	free(what);
 	return status;
 }
@@ -218,22 +220,25 @@ decide_all(PGconn *conn, const struct changes_arguments *a, size_t i)
 {
 	char *session = ids_session_or_chat(conn, a->whole);
 	char *what = xasprintf("changes of session %s",
-	    session != NULL ? session : ""), *count = NULL;
+	    session != NULL ? session : "");
+	char *command = NULL, *count = NULL;
 	int status = CLI_FAILED;
 
 	if (session != NULL && decisions[i].all == NULL) {
 		status = revert_all(conn, a, decisions[i].one, session);
 	} else if (session != NULL) {
-		count = db_value(conn, "select count(*) from "
-		    "hearth.pending_changes where session_id = $1 "
-		    "and status = 'pending'", PARAMS(session));
-		status = count == NULL ? CLI_FAILED : finish(conn,
-		    db_value(conn, decisions[i].all, PARAMS(session)), what);
+		command = db_value(conn, decisions[i].all, PARAMS(session));
+		status = finish(conn, command, what);
 	}
-	if (status == 0 && count != NULL)
+	if (status == 0 && command != NULL)
+		count = db_value(conn, "select jsonb_array_length("
+		    "args -> 'changes') from hearth.commands where id = $1",
+		    PARAMS(command));
+	if (count != NULL)
 		printf("%s change%s %sed\n", count,
 		    strcmp(count, "1") == 0 ? "" : "s", a->verb);
 	free(count);
+	free(command);
 	free(what);
 	free(session);
 	return status;

@@ -5,6 +5,7 @@
  */
 #include "cli/ids.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "cli/db.h"
 
 #define WHOLE 36
+#define DIGITS 32
 #define SHORTEST 4
 
 /* Its first and its last possible id, so that the index is used. */
@@ -27,15 +29,28 @@ static const char either[] = "select id from hearth.sessions where id " BEGINS
 	" union select session_id from hearth.chats where id " BEGINS
 	" limit 2";
 
+/* Dashes where an id has them, if any. */
+static bool
+is_beginning(const char *given)
+{
+	size_t digits = 0;
+
+	for (size_t i = 0; given[i] != '\0'; i++)
+		if (strchr("0123456789abcdefABCDEF", given[i]) != NULL)
+			digits++;
+		else if (given[i] != '-' ||
+		    (i != 8 && i != 13 && i != 18 && i != 23))
+			return false;
+	return digits >= SHORTEST && digits <= DIGITS;
+}
+
 static char *
 find(PGconn *conn, const char *what, const char *sql, const char *given)
 {
-	size_t len = strlen(given);
 	PGresult *res;
 	char *id = NULL;
 
-	if (strspn(given, "0123456789abcdefABCDEF-") != len ||
-	    len < SHORTEST || len > WHOLE) {
+	if (!is_beginning(given)) {
 		cli_fail("\"%s\" is no %s: give its id, or the first %d or "
 		    "more characters of it", given, what, SHORTEST);
 		return NULL;
@@ -47,7 +62,7 @@ find(PGconn *conn, const char *what, const char *sql, const char *given)
 		id = xstrdup(PQgetvalue(res, 0, 0));
 	else if (PQntuples(res) == 0)
 		cli_fail("there is no %s %s%s; hearth sessions and hearth "
-		    "turns list them", what, given, len < WHOLE ? "…" : "");
+		    "turns list them", what, given, strlen(given) < WHOLE ? "…" : "");
 	else
 		cli_fail("more than one %s begins with %s: give more of the "
 		    "id", what, given);

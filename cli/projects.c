@@ -57,6 +57,11 @@ add_project(PGconn *conn, const struct project_arguments *a)
 	return id != NULL ? 0 : CLI_FAILED;
 }
 
+/* The one that remove_project() takes, too. */
+#define THE_PROJECT "(select id from hearth.projects where tenant = '' " \
+	"and $1 in (name, path) order by name = $1 desc, " \
+	"node_id nulls first limit 1)"
+
 static int
 complain(PGconn *conn, const PGresult *res, const struct project_arguments *a)
 {
@@ -97,7 +102,7 @@ set_project(PGconn *conn, const struct project_arguments *a)
 		    "setup_command = case when $6::jsonb is null "
 		    "then setup_command else nullif(array(select "
 		    "jsonb_array_elements_text($6)), '{}') end "
-		    "where tenant = '' and $1 in (name, path)",
+		    "where id = " THE_PROJECT,
 		    PARAMS(known, a->name, a->branch, a->snapshots, include,
 		    setup));
 		if (!db_ok(res))
@@ -118,18 +123,24 @@ set_project(PGconn *conn, const struct project_arguments *a)
 	return status;
 }
 
-/* What is to be lost was asked for. */
+/* What is to be lost was asked for; not by who may not go on afterwards. */
 static int
 delete_sessions(PGconn *conn, const char *project)
 {
-	PGresult *res = db_query(conn, "select s.id from hearth.sessions s "
-	    "join hearth.projects p on p.id = s.project_id "
-	    "where p.tenant = '' and $1 in (p.name, p.path)", PARAMS(project));
-	int status = res != NULL && follow_listen(conn) == 0 ? 0 : CLI_FAILED;
+	char *may = db_value(conn, "select has_function_privilege("
+	    "'hearth.remove_project(text)', 'execute')", NO_PARAMS);
+	PGresult *res = NULL;
+	int status = CLI_FAILED;
 
-	for (int i = 0; status == 0 && i < PQntuples(res); i++)
-		status = sessions_delete(conn, PQgetvalue(res, i, 0));
+	if (may != NULL && strcmp(may, "t") != 0)
+		cli_fail("only a member of hearth_admin may remove a project");
+	else if (may != NULL && follow_listen(conn) == 0)
+		res = db_query(conn, "select id from hearth.sessions "
+		    "where project_id = " THE_PROJECT, PARAMS(project));
+	if (res != NULL)
+		status = sessions_delete(conn, res);
 	PQclear(res);
+	free(may);
 	return status;
 }
 

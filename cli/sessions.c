@@ -59,10 +59,11 @@ static const struct verb {
 	    "deleted" },
 };
 
+/* Takes the command, NULL when it could not be given (complained). */
 static int
-carry_out(PGconn *conn, const struct verb *v, const char *session)
+await(PGconn *conn, const struct verb *v, const char *session, char *command)
 {
-	char *command = db_value(conn, v->sql, PARAMS(session)), *why = NULL;
+	char *why = NULL;
 	int status = CLI_FAILED;
 
 	if (command == NULL)
@@ -88,9 +89,21 @@ carry_out(PGconn *conn, const struct verb *v, const char *session)
 }
 
 int
-sessions_delete(PGconn *conn, const char *session)
+sessions_delete(PGconn *conn, const PGresult *sessions)
 {
-	return carry_out(conn, &verbs[2], session);
+	const struct verb *v = &verbs[2];
+	int n = PQntuples(sessions), status = 0;
+	char **commands = xcalloc((size_t)n + 1, sizeof(*commands));
+
+	for (int i = 0; i < n; i++)
+		commands[i] = db_value(conn, v->sql,
+		    PARAMS(PQgetvalue(sessions, i, 0)));
+	for (int i = 0; i < n; i++)
+		if (await(conn, v, PQgetvalue(sessions, i, 0),
+		    commands[i]) != 0)
+			status = CLI_FAILED;
+	free(commands);
+	return status;
 }
 
 /* Each of them, whatever becomes of the others. */
@@ -102,7 +115,8 @@ carry_out_all(PGconn *conn, const struct verb *v, char *const *given)
 	for (; status != CLI_FAILED && *given != NULL; given++) {
 		char *session = ids_session(conn, *given);
 
-		if (session == NULL || carry_out(conn, v, session) != 0)
+		if (session == NULL || await(conn, v, session, db_value(conn,
+		    v->sql, PARAMS(session))) != 0)
 			status = -1;
 		free(session);
 	}

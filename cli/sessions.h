@@ -7,8 +7,11 @@
 
 #include "cli/cli.h"
 
-/* Deletes it and waits until it is gone. 0, or CLI_FAILED after a complaint.
- * follow_listen() was called before. */
-int sessions_delete(PGconn *conn, const char *session);
+/*
+ * Asks for all of them (ids in the first column) to be deleted, then waits until
+ * they are gone, each whatever becomes of the others. 0, or CLI_FAILED after
+ * complaints. follow_listen() was called before.
+ */
+int sessions_delete(PGconn *conn, const PGresult *sessions);
 
 #endif

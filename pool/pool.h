@@ -153,6 +153,8 @@ size_t seat_keepers(const struct seat *s, pid_t *out, size_t max);
 /* When it had its first prompt, in milliseconds of CLOCK_BOOTTIME; 0: it had
  * none. What has begun before is the agent's own. */
 int64_t seat_first_prompt(const struct seat *s);
+/* The turn that the child was prompted with last; 0: none. */
+int64_t seat_last_turn(const struct seat *s);
 /* No chat has claimed it. */
 bool seat_is_spare(const struct seat *s);
 /* A spare that can be claimed. */

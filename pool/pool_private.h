@@ -28,6 +28,7 @@ struct seat {
 	int64_t last_used;        /* on base/clock */
 	char *lost_reason;        /* until the first prompt */
 	int64_t first_prompt;     /* CLOCK_BOOTTIME, ms; 0: it had none */
+	int64_t last_turn;        /* that it was prompted with; 0: none */
 	bool is_for_turn;         /* it was started, or claimed, for a turn */
 	bool is_held;             /* a turn is meant for it */
 	bool has_failed;

@@ -80,6 +80,12 @@ seat_first_prompt(const struct seat *s)
 	return s->first_prompt;
 }
 
+int64_t
+seat_last_turn(const struct seat *s)
+{
+	return s->last_turn;
+}
+
 bool
 seat_is_spare(const struct seat *s)
 {
@@ -166,6 +172,7 @@ seat_prompt(struct seat *s, int64_t turn, const char *preface,
 {
 	if (!s->first_prompt)
 		s->first_prompt = boot_ms();
+	s->last_turn = turn;
 	free(s->lost_reason);
 	s->lost_reason = NULL;
 	seat_touch(s);

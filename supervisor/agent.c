@@ -79,8 +79,8 @@ static void
 note_background(struct place *p)
 {
 	if (!p->turn || p->turn->state == TURN_STARTING)
-		whose_add(p->session, p->chat, p->chat->last_turn, p->agent,
-		    SUSPECT_LATE);
+		whose_add(p->session, p->chat, seat_last_turn(p->seat),
+		    p->agent, SUSPECT_LATE);
 }
 
 static void

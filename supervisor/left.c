@@ -22,6 +22,7 @@
 struct left_tree {
 	struct process_tree tree;
 	char *chat, *agent;
+	int64_t turn;         /* the agent's last */
 };
 
 void
@@ -54,6 +55,7 @@ add_seat(void *ctx, struct seat *seat)
 			    seat_pid(seat) },
 			.chat = xstrdup(seat_chat(seat)),
 			.agent = xstrdup(seat_agent(seat)),
+			.turn = seat_last_turn(seat),
 		};
 }
 
@@ -90,8 +92,7 @@ left_found(struct session *s)
 
 		if (chat && !is_at_work(s, l) &&
 		    working_copy_lives_below(s->copy, l->tree.root))
-			whose_add(s, chat, chat->last_turn, l->agent,
-			    SUSPECT_LEFT);
+			whose_add(s, chat, l->turn, l->agent, SUSPECT_LEFT);
 	}
 	left_forget(s);
 }

@@ -84,6 +84,11 @@ START_TEST(a_project_in_use_is_not_removed)
 	check_err("hearth projects remove --sessions");
 	ck_assert_str_eq(sqlstate("select hearth.remove_project('%s')",
 	    project), "55006");
+	/* nor are its sessions, by who may not remove it */
+	ck_assert_int_eq(client("PGOPTIONS='-c role=hearth_app' h projects "
+	    "remove --sessions %s", project), 1);
+	check_err("only a member of hearth_admin");
+	check_value("2", "select count(*) from hearth.sessions");
 	check_client("h projects remove --sessions %s", project);
 	check_value("0", "select count(*) from hearth.projects");
 	check_value("0", "select count(*) from hearth.sessions");
@@ -91,6 +96,22 @@ START_TEST(a_project_in_use_is_not_removed)
 	shell("test -z \"$(git -C %s branch --list 'hearth/*')\"", project);
 	check_client("h projects");
 	check_out("no projects");
+}
+END_TEST
+
+/* Of two that one name may mean, as remove_project() chooses. */
+START_TEST(one_project_is_set_and_removed)
+{
+	start(NULL);
+	sql("insert into hearth.projects (name, path, node_id) select 'twin', "
+	    "'%s', id from hearth.nodes", project);
+	sql("select hearth.open_session('twin')");
+	check_client("h projects set %s --snapshots 1", project);
+	check_value("0", "select snapshots from hearth.projects "
+	    "where name = 'twin'");
+	check_client("h projects remove --sessions %s", project);
+	check_value("twin", "select string_agg(p.name, ' ') from "
+	    "hearth.sessions s join hearth.projects p on p.id = s.project_id");
 }
 END_TEST
 
@@ -111,9 +132,14 @@ START_TEST(sessions_are_archived_restored_and_deleted)
 	check_out(session);
 	check_client("h sessions restore %.8s && h sessions", session);
 	check_out("on disk");
-	ck_assert_int_eq(client("h sessions delete %.8s 0000 zz %s", session,
-	    session), 1);
-	check_err("no session 0000");
+	ck_assert_int_eq(client("h sessions delete -- ---- %.1s--- %.1s%032d",
+	    session, session, 0), 1);
+	check_err("\"----\" is no session");
+	check_err("0\" is no session");
+	check_value("1", "select count(*) from hearth.sessions");
+	ck_assert_int_eq(client("h sessions delete %.8s %s zz %s", session,
+	    *session == '0' ? "1111" : "0000", session), 1);
+	check_err("no session ");
 	check_err("\"zz\" is no session");
 	check_err("does not exist");
 	check_out("is deleted");
@@ -226,6 +252,7 @@ add_tests(TCase *tc)
 {
 	tcase_add_test(tc, projects_are_set_and_removed);
 	tcase_add_test(tc, a_project_in_use_is_not_removed);
+	tcase_add_test(tc, one_project_is_set_and_removed);
 	tcase_add_test(tc, sessions_are_archived_restored_and_deleted);
 	tcase_add_test(tc, the_home_folder_is_no_project_by_accident);
 	tcase_add_test(tc, a_chat_is_named_by_the_beginning_of_its_id);

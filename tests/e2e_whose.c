@@ -282,6 +282,9 @@ START_TEST(what_another_turn_left_running_is_named_too)
 	b = complete(chat, "other", "write g.txt 1");
 	check_whose("g.txt", "other b or a");
 	check_whose("f.txt", "fake a");
+	/* however many turns of others there were since */
+	b = complete(chat, "other", "write g.txt 2");
+	check_whose("g.txt", "other b or a");
 	/* it goes with its agent */
 	sql("select hearth.close_agent('%s', 'fake')", chat);
 	wait_value("closed", LIMIT, "select status from "

@@ -981,6 +981,7 @@ END_TEST
 START_TEST(commands_of_a_dead_node_end)
 {
 	struct node old;
+	PGconn *holder;
 	int done = 0;
 
 	node_start(&old, pg, "old");
@@ -995,6 +996,16 @@ START_TEST(commands_of_a_dead_node_end)
 	    "answer_permission running, warm running");
 	pg_exec(pg, "update hearth.nodes set heartbeat_at = now() - interval "
 	    "'61 s' where name = 'old'");
+	/* what its last transaction still holds keeps nobody waiting */
+	holder = pg_connect(pg);
+	PQclear(PQexec(holder, "begin; select from hearth.commands "
+	    "where id = 1 for update"));
+	pg_exec(pg, "insert into hearth.commands (id, kind) values (4, "
+	    "'warm')");
+	take();
+	ck_assert_uint_eq(taken.n, 1);
+	pg_exec(pg, "delete from hearth.commands where id = 4");
+	PQfinish(holder);
 	take();
 	ck_assert_uint_eq(taken.n, 0);
 #define GONE "failed node_gone node old, which was to do it, is gone: " \

@@ -3,13 +3,20 @@
 -- node has taken, and has been silent for so long since, ends here, for it may
 -- never come back; should it, its own word counts (command_end).
 -- $1 node, $2 epoch
-with gone as (
+with silent as (
+	-- what its last transaction still holds is left to a later look
+	select c.id, n.name
+	from hearth.commands c join hearth.nodes n on n.id = c.node_id
+	where c.status = 'running' and n.id <> $1::bigint
+		and n.heartbeat_at < now() - interval '60 s'
+	order by c.id
+	for update of c skip locked
+), gone as (
 	update hearth.commands c set status = 'failed', error_code = 'node_gone',
 		error = 'node ' || n.name || ', which was to do it, is gone: nobody '
 			|| 'knows how far it got', ended_at = now()
-	from hearth.nodes n
-	where c.status = 'running' and c.node_id = n.id and n.id <> $1::bigint
-		and n.heartbeat_at < now() - interval '60 s'
+	from silent n
+	where c.id = n.id
 	returning pg_notify('hearth_status', jsonb_build_object(
 		'what', 'command', 'chat', null, 'agent', null, 'id', c.id,
 		'status', 'failed')::text)
