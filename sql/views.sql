@@ -279,7 +279,7 @@ select c.session_id, c.file_path, c.operation, c.status, c.agent,
 			order by x.session_id, x.file_path, x.id desc) c
 	order by c.session_id, c.id desc;
 comment on view hearth.files_changed is
-	'Per session and file the last change, most recent first, who made it (agent NULL: a person; or_agents: or one of these, at work in the same time; or a person, where a process that a turn has left running may have done it) and what became of it';
+	'Per session and file the last change, most recent first, who made it (agent NULL: a person; or_agents: or one of these, at work in the same time; or a person, where nobody can say whether what an agent left at work did it) and what became of it';
 
 create or replace view hearth.pending_review with (security_invoker) as
 select c.session_id, left(s.title, 10) as title, count(*) as files,

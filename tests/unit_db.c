@@ -1002,9 +1002,19 @@ START_TEST(commands_of_a_dead_node_end)
 	    "where id = 1 for update"));
 	pg_exec(pg, "insert into hearth.commands (id, kind) values (4, "
 	    "'warm')");
+	/* and what was to be decided on is free again */
+	pg_execf(pg, "insert into hearth.pending_changes (id, session_id, "
+	    "file_path, operation, decision) select n, id, 'f' || n, 'edit', "
+	    "'accept' from hearth.sessions, generate_series(1, 2) n; insert "
+	    "into hearth.commands (id, kind, status, node_id, args) values "
+	    "(5, 'decide', 'running', %lld, '{\"changes\": [2]}')",
+	    (long long)db_node_id(old.db));
 	take();
 	ck_assert_uint_eq(taken.n, 1);
-	pg_exec(pg, "delete from hearth.commands where id = 4");
+	ck_assert_str_eq(pg_value(pg, "select string_agg(concat_ws(' ', id, "
+	    "decision, left(error, 8)), ', ' order by id) "
+	    "from hearth.pending_changes"), "1 accept, 2 node old");
+	pg_exec(pg, "delete from hearth.commands where id > 3");
 	PQfinish(holder);
 	take();
 	ck_assert_uint_eq(taken.n, 0);

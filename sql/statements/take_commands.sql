@@ -17,9 +17,14 @@ with silent as (
 			|| 'knows how far it got', ended_at = now()
 	from silent n
 	where c.id = n.id
-	returning pg_notify('hearth_status', jsonb_build_object(
+	returning c.args, c.error, pg_notify('hearth_status', jsonb_build_object(
 		'what', 'command', 'chat', null, 'agent', null, 'id', c.id,
 		'status', 'failed')::text)
+), undecided as (
+	-- they may be decided on again; what was done already is found done
+	update hearth.pending_changes p set decision = null, error = g.error
+	from gone g, jsonb_array_elements_text(g.args -> 'changes') w(id)
+	where p.id = w.id::bigint and p.decision is not null
 ), mine as (
 	select c.id, c.session_id, s.id is null as is_free, s.tenant,
 		o.node_id is not distinct from $1::bigint
