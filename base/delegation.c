@@ -19,7 +19,8 @@
 #include "base/cgroup.h"
 #include "base/log.h"
 
-#define OWN_NAME "hearthd"
+/* Not what somebody would call a cgroup that they make for hearthd. */
+#define OWN_NAME ".hearthd"
 #define FILE_MAX 65536
 
 /* The folder that was taken; "": none. */

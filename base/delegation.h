@@ -4,7 +4,7 @@
  * (Delegate=yes), or by hand, where its folder was given to hearthd's user.
  *
  *   DIR           the delegated cgroup, without a process, as the kernel wants
- *     hearthd     hearthd itself, its keepers, its helpers
+ *     .hearthd    hearthd itself, its keepers, its helpers
  *     1234        a child's tree, named after the pid of its keeper; made and
  *     1260        removed by that (base/keeper_start.c, base/keeper_end.c)
  *
@@ -43,7 +43,7 @@ enum delegation_lack {
 struct delegation {
 	/* as in /proc/PID/cgroup, "" for the topmost; and as a folder */
 	char path[DELEGATION_PATH_MAX], dir[DELEGATION_PATH_MAX];
-	bool is_taken;           /* the process is in DIR/hearthd already */
+	bool is_taken;           /* the process is in DIR/.hearthd already */
 	enum delegation_lack lack;
 };
 
@@ -83,7 +83,7 @@ void delegation_see(const struct delegation *d, pid_t pid, uid_t user,
  * Changes nothing. */
 void delegation_look(pid_t pid, struct delegation *d);
 /*
- * hearthd takes what is left to it: moves itself to DIR/hearthd, turns the
+ * hearthd takes what is left to it: moves itself to DIR/.hearthd, turns the
  * memory controller on for what is below, and ends and removes what a hearthd
  * before it has left. Before anything is started, once.
  */

@@ -97,6 +97,27 @@ has_cap_sys_nice(void)
 	    (data[0].effective & 1u << CAP_SYS_NICE) != 0;
 }
 
+/* What a cgroup, and those above it, leave of the machine's swap. */
+static void
+limit_swap(const char *cgroup, struct hibernation *h)
+{
+	char dir[DELEGATION_PATH_MAX + 16], *slash;
+	int64_t max;
+
+	snprintf(dir, sizeof dir, "%s", cgroup);
+	while ((max = cgroup_number(dir, "memory.swap.max")) != -1 &&
+	    (slash = strrchr(dir, '/'))) {
+		int64_t left = max -
+		    cgroup_number(dir, "memory.swap.current");
+
+		if (max >= 0 && max / 1024 < h->swap_total_kb)
+			h->swap_total_kb = max / 1024;
+		if (max >= 0 && left / 1024 < h->swap_free_kb)
+			h->swap_free_kb = left / 1024;
+		*slash = '\0';
+	}
+}
+
 static void
 look_at_machine(const struct delegation *d, struct hibernation *h)
 {
@@ -107,6 +128,8 @@ look_at_machine(const struct delegation *d, struct hibernation *h)
 	swap_read(&swap);
 	h->swap_total_kb = swap.total_kb;
 	h->swap_free_kb = swap.free_kb;
+	if (d->lack != DELEGATION_V2)
+		limit_swap(d->dir, h);
 	h->is_allowed = has_cap_sys_nice();
 	/* EBADF where the call is known */
 	h->has_call = syscall(SYS_process_madvise, -1, NULL, 0, MADV_PAGEOUT,
@@ -303,27 +326,6 @@ look_at_process(pid_t pid, pid_t parent, void *ctx)
 	else if (listens(pid, &sockets))
 		h->listening++;
 	return true;
-}
-
-/* What its cgroup, and those above it, leave it of the machine's swap. */
-static void
-limit_swap(const char *cgroup, struct hibernation *h)
-{
-	char dir[DELEGATION_PATH_MAX + 16], *slash;
-	int64_t max;
-
-	snprintf(dir, sizeof dir, "%s", cgroup);
-	while ((max = cgroup_number(dir, "memory.swap.max")) != -1 &&
-	    (slash = strrchr(dir, '/'))) {
-		int64_t left = max -
-		    cgroup_number(dir, "memory.swap.current");
-
-		if (max >= 0 && max / 1024 < h->swap_total_kb)
-			h->swap_total_kb = max / 1024;
-		if (max >= 0 && left / 1024 < h->swap_free_kb)
-			h->swap_free_kb = left / 1024;
-		*slash = '\0';
-	}
 }
 
 /* The tree's own cgroup: hearthd gives them the names of its keepers' pids. */

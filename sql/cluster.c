@@ -355,10 +355,8 @@ end_initdb(struct cluster *c)
 	if (cluster_data_version(c->new_dir) < POSTGRES_OLDEST)
 		fail(&e, "%s/initdb is older than PostgreSQL %d: install a "
 		    "newer one or set `database`", c->bin_dir, POSTGRES_OLDEST);
-	else if (rename(c->new_dir, c->data_dir) == -1)
-		fail(&e, "%s cannot become %s: %s", c->new_dir, c->data_dir,
-		    strerror(errno));
-	else {
+	else if (cluster_adopt(c->state_dir, c->new_dir, c->data_dir,
+	    &e) == 0) {
 		set_state(c, CLUSTER_WAITING);
 		step_in(c, 0.);
 		return;

@@ -171,6 +171,33 @@ cluster_make_new_dir(const char *state_dir, const struct cluster_user *user,
 	return NULL;
 }
 
+/* As mkdtemp() makes them, or as an earlier edition did. */
+static bool
+is_new_dir(const char *name)
+{
+	return strcmp(name, NEW_DIR) == 0 ||
+	    (strncmp(name, NEW_DIR "-", sizeof NEW_DIR) == 0 &&
+	    strlen(name) == strlen(NEW_DIR "-XXXXXX"));
+}
+
+int
+cluster_adopt(const char *state_dir, const char *new_dir,
+    const char *data_dir, struct err *e)
+{
+	int fd, rc;
+
+	if (rename(new_dir, data_dir) == -1)
+		return fail(e, "%s cannot become %s: %s", new_dir, data_dir,
+		    strerror(errno));
+	fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = fd == -1 ? -1 : fsync(fd);
+	if (rc == -1)
+		fail(e, "%s: %s", state_dir, strerror(errno));
+	if (fd != -1)
+		close(fd);
+	return rc;
+}
+
 char **
 cluster_new_dirs(const char *state_dir)
 {
@@ -179,7 +206,7 @@ cluster_new_dirs(const char *state_dir)
 	char **list = NULL, *path;
 
 	while (d != NULL && (entry = readdir(d)) != NULL) {
-		if (strncmp(entry->d_name, NEW_DIR, strlen(NEW_DIR)) != 0)
+		if (!is_new_dir(entry->d_name))
 			continue;
 		path = xasprintf("%s/%s", state_dir, entry->d_name);
 		strv_add(&list, path);

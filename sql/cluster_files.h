@@ -32,6 +32,10 @@ int cluster_make_dirs(const char *state_dir, const char *socket_dir,
  * caller frees, or NULL. */
 char *cluster_make_new_dir(const char *state_dir,
     const struct cluster_user *user, struct err *e);
+/* What initdb has made becomes the data folder, for good when this returns: else
+ * a power cut could make it a folder that is left, and is removed. */
+int cluster_adopt(const char *state_dir, const char *new_dir,
+    const char *data_dir, struct err *e);
 /* The paths of those that are there; strv_free() it. NULL: none. */
 char **cluster_new_dirs(const char *state_dir);
 

@@ -552,6 +552,7 @@ claim_behind(void *value, void *ctx)
 	(void)ctx;
 	if (s->wants_claim)
 		session_claim(s);
+	session_tidy(s);
 }
 
 static void

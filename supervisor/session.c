@@ -370,6 +370,8 @@ session_tidy(struct session *s)
 {
 	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
 	    !s->is_claiming && !s->is_retiring && s->n_ending == 0 &&
+	    /* it is claimed behind the commands */
+	    !(s->wants_claim && s->sup->take_again) &&
 	    list_empty(&s->late_commands) && list_empty(&s->tasks) &&
 	    !s->is_asking_copy &&
 	    s->copy_work == COPY_IDLE &&

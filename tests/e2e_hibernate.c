@@ -175,7 +175,7 @@ START_TEST(an_agent_has_a_cgroup_as_long_as_it_lives)
 	own = cgroup_of(pid);
 	daemons = cgroup_of(daemon_pid());
 	check_has(own, cgroups);
-	check_has(daemons, "/hearthd");
+	check_has(daemons, "/.hearthd");
 	check_true(strcmp(own, daemons) != 0);
 	sql("select hearth.close_agent('%s', 'fake')", chat);
 	wait_value("closed", LIMIT, STATUS, chat);

@@ -106,6 +106,7 @@ static const struct {
 	{ "claude-agent-acp", "0.39.2", true },
 	{ "claude-agent-acp", "0.40.0", false },
 	{ "claude-agent-acp", "0.100.0", false },
+	{ "claude-agent-acp", "0.200.1", false },
 	{ "claude-agent-acp", "0.2.5", false },
 	{ "fake-agent", "0.25.0", false },
 };

@@ -411,6 +411,7 @@ START_TEST(unfinished_initdb_is_cleared_away)
 {
 	char *dir = xasprintf("%s/half", folder);
 	char *half = xasprintf("%s/pg.new/base", dir);
+	char *others = xasprintf("%s/pg.new16", dir);
 	struct cluster_user user;
 	struct err e;
 	struct life l;
@@ -419,14 +420,17 @@ START_TEST(unfinished_initdb_is_cleared_away)
 	ck_assert_int_eq(mkdir(dir, 0755), 0);
 	*strrchr(half, '/') = '\0';
 	ck_assert_int_eq(mkdir(half, 0700), 0);
+	ck_assert_int_eq(mkdir(others, 0700), 0);
 	write_text(half, "PG_VERSION", "15\n");
 	if (user.is_other)
 		ck_assert_int_eq(chown(half, user.uid, user.gid), 0);
 	begin(&l, dir);
 	UNTIL(&l, readies, 1);
 	ck_assert_int_eq(access(half, F_OK), -1);
+	ck_assert_int_eq(access(others, F_OK), 0);
 	stop(&l);
 	end(&l);
+	free(others);
 	free(half);
 	free(dir);
 }

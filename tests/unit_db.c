@@ -116,6 +116,9 @@ static const char *const not_that_simple[] = {
 	"delete from hearth.session_owners",
 	"update hearth.turns set not_before = now() + interval '1 h'",
 	"update hearth.turns set status = 'running' where id = 1",
+	"insert into hearth.commands (kind, session_id, chat_id, agent) select "
+	    "'reset_agent', session_id, chat_id, agent from hearth.turns "
+	    "where id = 1",
 };
 
 START_TEST(the_short_claim_runs_a_known_turn_or_leaves_it_alone)

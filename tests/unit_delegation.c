@@ -36,11 +36,13 @@ static const struct {
 	    "/system.slice/hearthd.service",
 	    "/sys/fs/cgroup/system.slice/hearthd.service", false },
 	/* it has been there before, or was started there */
-	{ "0::/system.slice/hearthd.service/hearthd\n", V2,
+	{ "0::/system.slice/hearthd.service/.hearthd\n", V2,
 	    "/system.slice/hearthd.service",
 	    "/sys/fs/cgroup/system.slice/hearthd.service", true },
 	{ "0::/\n", V2, "", "/sys/fs/cgroup", false },
-	{ "0::/hearthd\n", V2, "", "/sys/fs/cgroup", true },
+	{ "0::/.hearthd\n", V2, "", "/sys/fs/cgroup", true },
+	/* made by hand */
+	{ "0::/hearthd\n", V2, "/hearthd", "/sys/fs/cgroup/hearthd", false },
 	/* v1 beside it */
 	{ "4:memory:/a\n1:name=systemd:/b\n0::/c\n", OTHERS "30 23 0:26 / "
 	    "/sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",

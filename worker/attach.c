@@ -369,6 +369,7 @@ on_refused(struct worker *w, const struct envelope *m)
 		send_opening(w, w->opening);
 	} else if (is_unknown_method &&
 	    w->opening == REQUEST_RESUME_SESSION && can_load(w)) {
+		w->without_mcp = false;
 		reopen(w, REQUEST_LOAD_SESSION);
 	} else if (!is_unknown_method && !envelope_is_not_found(m) &&
 	    envelope_is_auth_error(m)) {

@@ -11,10 +11,10 @@ quirks_mixes_up_answers(const json_t *info)
 	const char *name = json_string_value(json_object_get(info, "name"));
 	const char *version = json_string_value(json_object_get(info,
 	    "version"));
-	int minor;
+	int minor, end = 0;
 
 	/* the adapters of claude, whatever their scope, 0.20 to 0.39 */
 	return name != NULL && strstr(name, "claude") != NULL &&
-	    version != NULL && sscanf(version, "0.%2d.", &minor) == 1 &&
-	    minor >= 20 && minor < 40;
+	    version != NULL && sscanf(version, "0.%2d.%n", &minor, &end) == 1 &&
+	    end > 0 && minor >= 20 && minor < 40;
 }

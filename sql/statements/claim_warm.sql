@@ -44,6 +44,12 @@ where t.id = w.turn and t.chat_id = w.chat
 				<= (w.session, w.chat, w.agent)
 			and (q.priority, -q.id) > (t.priority, -t.id)
 		offset 0)
+	-- what was asked for before it, and is not begun yet
+	and not exists (select from hearth.commands k
+		where k.session_id = w.session and k.status = 'pending'
+			and k.kind = 'reset_agent' and k.chat_id = w.chat
+			and k.agent = w.agent
+		offset 0)
 returning t.id as turn, t.session_id as session, t.chat_id as chat, t.agent,
 	true as is_running, t.exclusive as is_exclusive, t.execution_id, t.prompt,
 	t.created_by, t.model, t.mode_id
