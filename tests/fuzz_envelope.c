@@ -87,7 +87,7 @@ check_error(const struct envelope *m)
 	char *text;
 
 	MUST(m->error && !m->result && m->error_message);
-	text = envelope_error_text(m);
+	text = envelope_error_cut(envelope_error_text(m));
 	MUST(strlen(text) > 0 && strlen(text) < 1000);
 	MUST(utf8_valid_prefix(text, strlen(text)) == strlen(text));
 	free(text);
