@@ -1000,27 +1000,38 @@ START_TEST(commands_of_a_dead_node_end)
 	pg_exec(pg, "update hearth.nodes set heartbeat_at = now() - interval "
 	    "'61 s' where name = 'old'");
 	/* what its last transaction still holds keeps nobody waiting */
+	pg_execf(pg, "insert into hearth.pending_changes (id, session_id, "
+	    "file_path, operation, decision) select n, id, 'f' || n, 'edit', "
+	    "'accept' from hearth.sessions, generate_series(1, 3) n; insert "
+	    "into hearth.commands (id, kind, status, node_id, args) select n, "
+	    "'decide', 'running', %lld, jsonb_build_object('changes', "
+	    "jsonb_build_array(n - 3)) from generate_series(5, 6) n; "
+	    "insert into hearth.commands (id, kind) values (4, 'warm')",
+	    (long long)db_node_id(old.db));
 	holder = pg_connect(pg);
 	PQclear(PQexec(holder, "begin; select from hearth.commands "
 	    "where id = 1 for update"));
-	pg_exec(pg, "insert into hearth.commands (id, kind) values (4, "
-	    "'warm')");
-	/* and what was to be decided on is free again */
-	pg_execf(pg, "insert into hearth.pending_changes (id, session_id, "
-	    "file_path, operation, decision) select n, id, 'f' || n, 'edit', "
-	    "'accept' from hearth.sessions, generate_series(1, 2) n; insert "
-	    "into hearth.commands (id, kind, status, node_id, args) values "
-	    "(5, 'decide', 'running', %lld, '{\"changes\": [2]}')",
-	    (long long)db_node_id(old.db));
+	PQclear(PQexec(holder, "select from hearth.pending_changes "
+	    "where id = 3 for update"));
 	take();
 	ck_assert_uint_eq(taken.n, 1);
+	/* and what was to be decided on is free again */
 	ck_assert_str_eq(pg_value(pg, "select string_agg(concat_ws(' ', id, "
 	    "decision, left(error, 8)), ', ' order by id) "
-	    "from hearth.pending_changes"), "1 accept, 2 node old");
-	pg_exec(pg, "delete from hearth.commands where id > 3");
+	    "from hearth.pending_changes"),
+	    "1 accept, 2 node old, 3 accept");
+	ck_assert_str_eq(pg_value(pg, "select string_agg(status, ' ' "
+	    "order by id) from hearth.commands where id > 4"),
+	    "failed running");
+	pg_exec(pg, "delete from hearth.commands where id in (4, 5)");
+	PQclear(PQexec(holder, "rollback"));
 	PQfinish(holder);
 	take();
 	ck_assert_uint_eq(taken.n, 0);
+	ck_assert_str_eq(pg_value(pg, "select c.status || coalesce(p.decision, "
+	    "'') from hearth.commands c, hearth.pending_changes p "
+	    "where c.id = 6 and p.id = 3"), "failed");
+	pg_exec(pg, "delete from hearth.commands where id > 3");
 #define GONE "failed node_gone node old, which was to do it, is gone: " \
 	"nobody knows how far it got"
 	ck_assert_str_eq(pg_value(pg, COMMANDS), "warm " GONE ", "

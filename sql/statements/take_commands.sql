@@ -5,18 +5,28 @@
 -- $1 node, $2 epoch
 with silent as (
 	-- what its last transaction still holds is left to a later look
-	select c.id, n.name
+	select c.id, n.name, c.args
 	from hearth.commands c join hearth.nodes n on n.id = c.node_id
 	where c.status = 'running' and n.id <> $1::bigint
 		and n.heartbeat_at < now() - interval '60 s'
 	order by c.id
 	for update of c skip locked
+), held as (
+	select p.id from hearth.pending_changes p
+	where p.decision is not null and p.id in (select w.id::bigint
+		from silent s, jsonb_array_elements_text(s.args -> 'changes') w(id))
+	order by p.id
+	for update skip locked
 ), gone as (
 	update hearth.commands c set status = 'failed', error_code = 'node_gone',
 		error = 'node ' || n.name || ', which was to do it, is gone: nobody '
 			|| 'knows how far it got', ended_at = now()
 	from silent n
-	where c.id = n.id
+	where c.id = n.id and not exists (
+		select from jsonb_array_elements_text(n.args -> 'changes') w(id)
+			join hearth.pending_changes p on p.id = w.id::bigint
+		where p.decision is not null
+			and p.id not in (select h.id from held h))
 	returning c.args, c.error, pg_notify('hearth_status', jsonb_build_object(
 		'what', 'command', 'chat', null, 'agent', null, 'id', c.id,
 		'status', 'failed')::text)
