@@ -244,7 +244,9 @@ START_TEST(what_is_warmed_can_be_reset_or_its_chat_closed)
 
 	start(NULL);
 	add_agent("slow", "--new-delay", "60000", NULL);
-	sql("select hearth.reset_agent('%s', 'slow')", chat);
+	wait_command(number("select hearth.reset_agent('%s', 'slow')", chat),
+	    "done");
+	check_value("closed", STATUS, "slow", chat);
 	for (int i = 0; i < 5; i++) {
 		command = warm(chat, "slow");
 		sql("select hearth.reset_agent('%s', 'slow')", chat);

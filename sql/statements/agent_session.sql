@@ -1,6 +1,7 @@
--- Upsert; null stays as it is. offers are merged with those that are known. A
--- child that has a session ends what was said of one that was lost, or could not
--- be reopened: the next child is to reopen this one.
+-- Upsert; null stays as it is, and of an agent that nobody knew yet means that it
+-- has no child. offers are merged with those that are known. A child that has a
+-- session ends what was said of one that was lost, or could not be reopened: the
+-- next child is to reopen this one.
 -- $1 age in ms, $2 chat, $3 agent, $4 node, $5 status, $6 end_reason,
 -- $7 agent_session_id ('': none any more), $8 resumed_by, $9 offers, $10 config_hash,
 -- $11 last_error, $12 last_error_code, $13 pid (0: none any more, below: as it
@@ -21,7 +22,7 @@ insert into hearth.agent_sessions as a (chat_id, agent, tenant, session_id,
 	offers, mode_id, model, config_hash, last_error, last_error_code, pid,
 	crash_count, backoff_until, created_at, last_active_at, suspended_at)
 select c.id, $3::text, c.tenant, c.session_id, w.id, $4::bigint,
-	coalesce($5::text, 'warming'), $6::text, $7::text, $8::text, g.offers,
+	coalesce($5::text, 'closed'), $6::text, $7::text, $8::text, g.offers,
 	g.mode_id, g.model, $10::text, $11::text, $12::text,
 	case when $13::bigint > 0 then $13::bigint end,
 	coalesce($14::bigint, 0),
