@@ -29,13 +29,13 @@ struct changes_arguments {
 	bool is_applied;      /* list: what was accepted */
 };
 
-/* Whose: who else it may have been, as in the view files_changed. */
-#define BY "coalesce(c.agent, 'a person') || coalesce((select " \
-	"string_agg(distinct ' or ' || t.agent, '') from hearth.turns t " \
+/* Who else it may have been, as in the view hearth.files_changed; "others":
+ * how their turns are told. */
+#define OR_BY(others) "coalesce((select " others " from hearth.turns t " \
 	"where t.id = any(c.other_turns) and (c.turn_id is not null " \
-	"or t.agent is distinct from c.agent)), '') || case when c.agent is " \
-	"not null and c.turn_id is null and c.other_turns is not null " \
-	"then ' or a person' else '' end"
+	"or t.agent is distinct from c.agent)), '') || " \
+	"case when c.turn_id is null and c.agent is not null " \
+	"and c.other_turns is not null then ' or a person' else '' end"
 
 static int
 list_changes(PGconn *conn, const struct changes_arguments *a)
@@ -48,7 +48,10 @@ list_changes(PGconn *conn, const struct changes_arguments *a)
 	if (given == NULL || session != NULL)
 		status = show_query(conn, NULL, a->is_applied ?
 		    "no changes are accepted" : "no changes wait",
-		    "select c.id, c.operation as change, " BY " as by, "
+		    "select c.id, c.operation as change, "
+		    "coalesce(c.agent, 'a person') || "
+		    OR_BY("string_agg(distinct ' or ' || t.agent, '')")
+		    " as by, "
 		    "c.turn_id as turn, "
 		    "hearth.brief(now() - c.created_at) as age, "
 		    "left(p.name, 16) as project, "
@@ -95,10 +98,9 @@ print_head(const PGresult *res)
 
 	print_line(line);
 	free(line);
-	line = xasprintf("by %s%s, %s ago, project %s, %s",
-	    db_field(res, 0, "who"), db_field(res, 0, "turn"),
-	    db_field(res, 0, "age"), db_field(res, 0, "project"),
-	    db_field(res, 0, "place"));
+	line = xasprintf("by %s, %s ago, project %s, %s",
+	    db_field(res, 0, "who"), db_field(res, 0, "age"),
+	    db_field(res, 0, "project"), db_field(res, 0, "place"));
 	print_line(line);
 	free(line);
 	if (db_field(res, 0, "error") != NULL)
@@ -109,9 +111,10 @@ static int
 show_change(PGconn *conn, const char *id)
 {
 	PGresult *res = db_query(conn, "select c.id, c.operation, c.file_path, "
-	    "c.status, c.error, c.diff, " BY " as who, "
-	    "coalesce(' in turn ' || c.turn_id, '') || coalesce(', or in "
-	    "turn ' || array_to_string(c.other_turns, ', '), '') as turn, "
+	    "c.status, c.error, c.diff, coalesce(c.agent, 'a person') || "
+	    "coalesce(' in turn ' || c.turn_id, '') || "
+	    OR_BY("string_agg(' or ' || t.agent || ' in turn ' || t.id, '' "
+	    "order by t.id)") " as who, "
 	    "hearth.brief(now() - c.created_at) as age, p.name as project, "
 	    "coalesce('chat ' || c.chat_id, 'session ' || c.session_id) "
 	    "as place from hearth.pending_changes c "
@@ -149,6 +152,7 @@ static const struct {
 	    NULL },
 };
 
+/* command: NULL: it could not be given (complained). */
 static int
 finish(PGconn *conn, const char *command, const char *what)
 {
@@ -215,31 +219,38 @@ revert_all(PGconn *conn, const struct changes_arguments *a, const char *sql,
 	return status;
 }
 
+/* How many they were the command says: more may wait by now, or did not yet. */
+static int
+decide_pending(PGconn *conn, const struct changes_arguments *a,
+    const char *sql, const char *session)
+{
+	char *what = xasprintf("changes of session %s", session);
+	char *command = db_value(conn, sql, PARAMS(session)), *count = NULL;
+
+	if (finish(conn, command, what) == 0)
+		count = db_value(conn, "select jsonb_array_length("
+		    "args -> 'changes') from hearth.commands where id = $1",
+		    PARAMS(command));
+	free(command);
+	free(what);
+	if (count == NULL)
+		return CLI_FAILED;
+	printf("%s change%s %sed\n", count, strcmp(count, "1") == 0 ? "" :
+	    "s", a->verb);
+	free(count);
+	return 0;
+}
+
 static int
 decide_all(PGconn *conn, const struct changes_arguments *a, size_t i)
 {
 	char *session = ids_session_or_chat(conn, a->whole);
-	char *what = xasprintf("changes of session %s",
-	    session != NULL ? session : "");
-	char *command = NULL, *count = NULL;
 	int status = CLI_FAILED;
 
-	if (session != NULL && decisions[i].all == NULL) {
+	if (session != NULL && decisions[i].all == NULL)
 		status = revert_all(conn, a, decisions[i].one, session);
-	} else if (session != NULL) {
-		command = db_value(conn, decisions[i].all, PARAMS(session));
-		status = finish(conn, command, what);
-	}
-	if (status == 0 && command != NULL)
-		count = db_value(conn, "select jsonb_array_length("
-		    "args -> 'changes') from hearth.commands where id = $1",
-		    PARAMS(command));
-	if (count != NULL)
-		printf("%s change%s %sed\n", count,
-		    strcmp(count, "1") == 0 ? "" : "s", a->verb);
-	free(count);
-	free(command);
-	free(what);
+	else if (session != NULL)
+		status = decide_pending(conn, a, decisions[i].all, session);
 	free(session);
 	return status;
 }

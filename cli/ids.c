@@ -5,6 +5,7 @@
  */
 #include "cli/ids.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 
 #define WHOLE 36
 #define DIGITS 32
-#define SHORTEST 4
+#define SHORTEST 4     /* of them */
 
 /* Its first and its last possible id, so that the index is used. */
 #define BEGINS "between rpad(replace($1, '-', ''), 32, '0')::uuid " \
@@ -29,32 +30,35 @@ static const char either[] = "select id from hearth.sessions where id " BEGINS
 	" union select session_id from hearth.chats where id " BEGINS
 	" limit 2";
 
-/* Dashes where an id has them, if any. */
+/* Digits are counted, and dashes are where an id has them: what the patterns
+ * above make of anything else would match what nobody named. */
 static bool
-is_beginning(const char *given)
+check(const char *what, const char *given)
 {
-	size_t digits = 0;
+	size_t digits = 0, i;
 
-	for (size_t i = 0; given[i] != '\0'; i++)
-		if (strchr("0123456789abcdefABCDEF", given[i]) != NULL)
+	for (i = 0; given[i] != '\0'; i++)
+		if (isxdigit((unsigned char)given[i]))
 			digits++;
 		else if (given[i] != '-' ||
 		    (i != 8 && i != 13 && i != 18 && i != 23))
-			return false;
-	return digits >= SHORTEST && digits <= DIGITS;
+			break;
+	if (given[i] == '\0' && digits >= SHORTEST && digits <= DIGITS)
+		return true;
+	cli_fail("\"%s\" is no %s: give its id, or the first %d or more "
+	    "characters of it", given, what, SHORTEST);
+	return false;
 }
 
 static char *
 find(PGconn *conn, const char *what, const char *sql, const char *given)
 {
+	size_t len = strlen(given);
 	PGresult *res;
 	char *id = NULL;
 
-	if (!is_beginning(given)) {
-		cli_fail("\"%s\" is no %s: give its id, or the first %d or "
-		    "more characters of it", given, what, SHORTEST);
+	if (!check(what, given))
 		return NULL;
-	}
 	res = db_query(conn, sql, PARAMS(given));
 	if (res == NULL)
 		return NULL;
@@ -62,7 +66,7 @@ find(PGconn *conn, const char *what, const char *sql, const char *given)
 		id = xstrdup(PQgetvalue(res, 0, 0));
 	else if (PQntuples(res) == 0)
 		cli_fail("there is no %s %s%s; hearth sessions and hearth "
-		    "turns list them", what, given, strlen(given) < WHOLE ? "…" : "");
+		    "turns list them", what, given, len < WHOLE ? "…" : "");
 	else
 		cli_fail("more than one %s begins with %s: give more of the "
 		    "id", what, given);
@@ -70,18 +74,25 @@ find(PGconn *conn, const char *what, const char *sql, const char *given)
 	return id;
 }
 
+static char *
+find_unless_whole(PGconn *conn, const char *what, const char *sql,
+    const char *given)
+{
+	if (strlen(given) != WHOLE)
+		return find(conn, what, sql, given);
+	return check(what, given) ? xstrdup(given) : NULL;
+}
+
 char *
 ids_chat(PGconn *conn, const char *given)
 {
-	return strlen(given) == WHOLE ? xstrdup(given) :
-	    find(conn, "chat", chats, given);
+	return find_unless_whole(conn, "chat", chats, given);
 }
 
 char *
 ids_session(PGconn *conn, const char *given)
 {
-	return strlen(given) == WHOLE ? xstrdup(given) :
-	    find(conn, "session", sessions, given);
+	return find_unless_whole(conn, "session", sessions, given);
 }
 
 char *

@@ -42,6 +42,31 @@ list_projects(PGconn *conn)
 	    "p.path from hearth.projects p order by p.name", NO_PARAMS);
 }
 
+/*
+ * The id and the name of the one project that is meant, as remove_project()
+ * chooses it: several may have the path, on different nodes, and a name may
+ * be the path of another. NULL after a complaint; the caller clears it.
+ */
+static PGresult *
+find_project(PGconn *conn, const char *given)
+{
+	char *known = project_resolve(conn, given);
+	PGresult *res = NULL;
+
+	if (known != NULL)
+		res = db_query(conn, "select p.id, p.name "
+		    "from hearth.projects p where p.tenant = '' "
+		    "and (p.name = $1 or p.path = rtrim($1, '/')) "
+		    "order by p.name = $1 desc, p.node_id nulls first limit 1",
+		    PARAMS(known));
+	free(known);
+	if (res == NULL || PQntuples(res) == 1)
+		return res;
+	PQclear(res);
+	cli_fail("there is no project %s; hearth projects lists them", given);
+	return NULL;
+}
+
 static int
 add_project(PGconn *conn, const struct project_arguments *a)
 {
@@ -56,11 +81,6 @@ add_project(PGconn *conn, const struct project_arguments *a)
 	free(id);
 	return id != NULL ? 0 : CLI_FAILED;
 }
-
-/* The one that remove_project() takes, too. */
-#define THE_PROJECT "(select id from hearth.projects where tenant = '' " \
-	"and $1 in (name, path) order by name = $1 desc, " \
-	"node_id nulls first limit 1)"
 
 static int
 complain(PGconn *conn, const PGresult *res, const struct project_arguments *a)
@@ -86,12 +106,11 @@ dump(const json_t *list)
 static int
 set_project(PGconn *conn, const struct project_arguments *a)
 {
-	char *known = project_resolve(conn, a->project);
+	PGresult *project = find_project(conn, a->project), *res;
 	char *include = dump(a->include), *setup = dump(a->setup);
 	int status = CLI_FAILED;
-	PGresult *res;
 
-	if (known != NULL) {
+	if (project != NULL) {
 		res = db_try(conn, "update hearth.projects set "
 		    "name = coalesce($2, name), default_branch = case "
 		    "when $3::text is null then default_branch "
@@ -102,16 +121,9 @@ set_project(PGconn *conn, const struct project_arguments *a)
 		    "setup_command = case when $6::jsonb is null "
 		    "then setup_command else nullif(array(select "
 		    "jsonb_array_elements_text($6)), '{}') end "
-		    "where id = " THE_PROJECT,
-		    PARAMS(known, a->name, a->branch, a->snapshots, include,
-		    setup));
-		if (!db_ok(res))
-			status = complain(conn, res, a);
-		else if (atoi(PQcmdTuples(res)) == 0)
-			cli_fail("there is no project %s; hearth projects "
-			    "lists them", a->project);
-		else
-			status = 0;
+		    "where id = $1", PARAMS(db_field(project, 0, "id"),
+		    a->name, a->branch, a->snapshots, include, setup));
+		status = db_ok(res) ? 0 : complain(conn, res, a);
 		PQclear(res);
 	}
 	if (status == 0)
@@ -119,45 +131,51 @@ set_project(PGconn *conn, const struct project_arguments *a)
 		    "worktree\n", a->name != NULL ? a->name : a->project);
 	free(setup);
 	free(include);
-	free(known);
+	PQclear(project);
 	return status;
 }
 
-/* What is to be lost was asked for; not by who may not go on afterwards. */
+/* What is to be lost was asked for, but not of who may not remove it then. */
 static int
-delete_sessions(PGconn *conn, const char *project)
+delete_sessions(PGconn *conn, const PGresult *project)
 {
 	char *may = db_value(conn, "select has_function_privilege("
 	    "'hearth.remove_project(text)', 'execute')", NO_PARAMS);
+	bool is_allowed = may != NULL && *may == 't';
 	PGresult *res = NULL;
-	int status = CLI_FAILED;
+	int left = -1;
 
-	if (may != NULL && strcmp(may, "t") != 0)
-		cli_fail("only a member of hearth_admin may remove a project");
-	else if (may != NULL && follow_listen(conn) == 0)
-		res = db_query(conn, "select id from hearth.sessions "
-		    "where project_id = " THE_PROJECT, PARAMS(project));
-	if (res != NULL)
-		status = sessions_delete(conn, res);
-	PQclear(res);
+	if (may != NULL && !is_allowed)
+		cli_fail("you may not remove a project, so no session is "
+		    "deleted: that is for members of hearth_admin");
 	free(may);
-	return status;
+	if (is_allowed && follow_listen(conn) == 0)
+		res = db_query(conn, "select id from hearth.sessions "
+		    "where project_id = $1 order by created_at",
+		    PARAMS(db_field(project, 0, "id")));
+	if (res != NULL)
+		left = sessions_delete(conn, res);
+	if (left > 0)
+		cli_fail("project %s is not removed: %d of its %d sessions "
+		    "%s left", db_field(project, 0, "name"), left,
+		    PQntuples(res), left == 1 ? "is" : "are");
+	PQclear(res);
+	return left == 0 ? 0 : CLI_FAILED;
 }
 
 static int
 remove_project(PGconn *conn, const struct project_arguments *a)
 {
-	char *known = project_resolve(conn, a->project);
-	PGresult *res = NULL;
+	PGresult *project = find_project(conn, a->project), *res = NULL;
 
-	if (known != NULL &&
-	    (!a->with_sessions || delete_sessions(conn, known) == 0))
+	if (project != NULL &&
+	    (!a->with_sessions || delete_sessions(conn, project) == 0))
 		res = db_query(conn, "select hearth.remove_project($1)",
-		    PARAMS(known));
+		    PARAMS(db_field(project, 0, "name")));
 	if (res != NULL)
 		printf("project %s is removed; its folder is as it was\n",
 		    a->project);
-	free(known);
+	PQclear(project);
 	PQclear(res);
 	return res != NULL ? 0 : CLI_FAILED;
 }

@@ -59,12 +59,13 @@ static const struct verb {
 	    "deleted" },
 };
 
-/* Takes the command, NULL when it could not be given (complained). */
+/* command: what it was asked for; NULL: it could not be (complained). */
 static int
-await(PGconn *conn, const struct verb *v, const char *session, char *command)
+finish(PGconn *conn, const struct verb *v, const char *session,
+    const char *command)
 {
-	char *why = NULL;
 	int status = CLI_FAILED;
+	char *why = NULL;
 
 	if (command == NULL)
 		return CLI_FAILED;
@@ -84,26 +85,36 @@ await(PGconn *conn, const struct verb *v, const char *session, char *command)
 		break;
 	}
 	free(why);
+	return status;
+}
+
+static int
+carry_out(PGconn *conn, const struct verb *v, const char *session)
+{
+	char *command = db_value(conn, v->sql, PARAMS(session));
+	int status = finish(conn, v, session, command);
+
 	free(command);
 	return status;
 }
 
 int
-sessions_delete(PGconn *conn, const PGresult *sessions)
+sessions_delete(PGconn *conn, const PGresult *ids)
 {
-	const struct verb *v = &verbs[2];
-	int n = PQntuples(sessions), status = 0;
-	char **commands = xcalloc((size_t)n + 1, sizeof(*commands));
+	static const struct verb *v = &verbs[2];
+	int n = PQntuples(ids), left = 0;
+	char **commands = xcalloc((size_t)n + 1, sizeof *commands);
 
 	for (int i = 0; i < n; i++)
 		commands[i] = db_value(conn, v->sql,
-		    PARAMS(PQgetvalue(sessions, i, 0)));
-	for (int i = 0; i < n; i++)
-		if (await(conn, v, PQgetvalue(sessions, i, 0),
-		    commands[i]) != 0)
-			status = CLI_FAILED;
+		    PARAMS(PQgetvalue(ids, i, 0)));
+	for (int i = 0; i < n; i++) {
+		if (finish(conn, v, PQgetvalue(ids, i, 0), commands[i]) != 0)
+			left++;
+		free(commands[i]);
+	}
 	free(commands);
-	return status;
+	return left;
 }
 
 /* Each of them, whatever becomes of the others. */
@@ -115,8 +126,7 @@ carry_out_all(PGconn *conn, const struct verb *v, char *const *given)
 	for (; status != CLI_FAILED && *given != NULL; given++) {
 		char *session = ids_session(conn, *given);
 
-		if (session == NULL || await(conn, v, session, db_value(conn,
-		    v->sql, PARAMS(session))) != 0)
+		if (session == NULL || carry_out(conn, v, session) != 0)
 			status = -1;
 		free(session);
 	}

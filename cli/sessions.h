@@ -8,10 +8,10 @@
 #include "cli/cli.h"
 
 /*
- * Asks for all of them (ids in the first column) to be deleted, then waits until
- * they are gone, each whatever becomes of the others. 0, or CLI_FAILED after
- * complaints. follow_listen() was called before.
+ * Asks for all of them to be deleted, then waits until they are gone. How many
+ * are not, each after a complaint. ids: one in each row; follow_listen() was
+ * called before.
  */
-int sessions_delete(PGconn *conn, const PGresult *sessions);
+int sessions_delete(PGconn *conn, const PGresult *ids);
 
 #endif

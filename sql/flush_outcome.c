@@ -80,9 +80,12 @@ is_class(const struct sql_error *e, const char *classes)
 	return false;
 }
 
-static void
+/* Returns how many. */
+static size_t
 drop_chat_items(struct recorder *r, struct chat_log *chat)
 {
+	size_t dropped = 0;
+
 	chat->opens++;  /* it outlives its items here */
 	LIST_EACH(pos, tmp, &r->queue) {
 		struct item *it = LIST_ITEM(pos, struct item, node);
@@ -92,6 +95,7 @@ drop_chat_items(struct recorder *r, struct chat_log *chat)
 		if (it->command)
 			command_lose(r, it->command);
 		r->queued--;
+		dropped++;
 		item_free(r, it);
 	}
 	chat_fence(chat);
@@ -101,21 +105,23 @@ drop_chat_items(struct recorder *r, struct chat_log *chat)
 		free(chat->chat);
 		free(chat);
 	}
+	return dropped;
 }
 
 struct fenced {
 	struct recorder *r;
 	const char *session;
+	size_t dropped;
 };
 
 static void
 drop_if_fenced(void *value, void *ctx)
 {
 	struct chat_log *chat = value;
-	const struct fenced *f = ctx;
+	struct fenced *f = ctx;
 
 	if (strcmp(chat->session, f->session) == 0)
-		drop_chat_items(f->r, chat);
+		f->dropped += drop_chat_items(f->r, chat);
 }
 
 /* Another node has these sessions (or they were deleted). */
@@ -127,8 +133,7 @@ on_fenced(struct recorder *r, char *sessions)
 
 	for (char *s = strtok_r(sessions, ", ", &rest); s;
 	    s = strtok_r(NULL, ", ", &rest)) {
-		struct fenced f = { r, s };
-		size_t before = r->queued;
+		struct fenced f = { r, s, 0 };
 
 		/* Cut off at the end of a long list: the next flush says. */
 		if (strlen(s) != 36)
@@ -136,7 +141,7 @@ on_fenced(struct recorder *r, char *sessions)
 		lost++;
 		map_each(&r->chats, drop_if_fenced, &f);
 		log_warning("recorder", "session %s belongs to another node or "
-		    "is gone: %zu items dropped", s, before - r->queued);
+		    "is gone: %zu items dropped", s, f.dropped);
 		r->cb->fenced(r->ctx, s);
 	}
 	if (lost == 0)

@@ -545,31 +545,16 @@ carry_out(struct supervisor *sup, const struct command *c)
 }
 
 static void
-claim_behind(void *value, void *ctx)
-{
-	struct session *s = value;
-
-	(void)ctx;
-	if (s->wants_claim)
-		session_claim(s);
-	session_tidy(s);
-}
-
-static void
 on_commands(void *ctx, const struct command *c, size_t n,
     const struct err *e)
 {
 	struct supervisor *sup = ctx;
-	bool are_more = sup->take_again;
 
 	sup->is_taking = false;
 	for (size_t i = 0; !e && i < n; i++)
 		carry_out(sup, &c[i]);
-	if (are_more || (!e && n > 0))
+	if (sup->take_again || (!e && n > 0))
 		commands_take(sup);
-	/* it is answered after them */
-	if (are_more)
-		map_each(&sup->sessions, claim_behind, NULL);
 }
 
 void

@@ -209,10 +209,8 @@ session_claim(struct session *s)
 	struct supervisor *sup = s->sup;
 	struct warm_list warm = { .session = s };
 
-	/* a command that is still to be asked for came before the turn */
 	if (s->is_claiming || !sup->is_up || sup->is_draining || s->is_lost ||
-	    s->is_retiring || s->n_ending > 0 || sup->take_again ||
-	    has_exclusive_turn(s)) {
+	    s->is_retiring || s->n_ending > 0 || has_exclusive_turn(s)) {
 		s->wants_claim = true;
 		return;
 	}
@@ -370,8 +368,6 @@ session_tidy(struct session *s)
 {
 	if (list_empty(&s->turns) && list_empty(&s->warmings) &&
 	    !s->is_claiming && !s->is_retiring && s->n_ending == 0 &&
-	    /* it is claimed behind the commands */
-	    !(s->wants_claim && s->sup->take_again) &&
 	    list_empty(&s->late_commands) && list_empty(&s->tasks) &&
 	    !s->is_asking_copy &&
 	    s->copy_work == COPY_IDLE &&

@@ -100,7 +100,7 @@ others_than(struct session *s, const struct suspect *by)
 		const struct suspect *x = LIST_ITEM(pos, struct suspect,
 		    in_session);
 
-		/* turn 0: none has begun in its chat since hearthd did */
+		/* turn 0: its agent has had none since it was started */
 		if (x->turn != 0 && may_be_too(x, by))
 			buf_printf(&list, "%c%lld", list.len ? ',' : '{',
 			    (long long)x->turn);

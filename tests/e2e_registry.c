@@ -34,6 +34,17 @@ client(const char *fmt, ...)
 #define check_out(text) check_has(file_text("%s/out", folder), text)
 #define check_err(text) check_has(file_text("%s/err", folder), text)
 
+/* The beginning of an id that no chat and no session has. */
+static const char *
+nobodys(void)
+{
+	return keep(xstrdup(value("select b from (select lpad(to_hex(n), 4, "
+	    "'0') from generate_series(0, 65535) n) x(b) where not exists "
+	    "(select id from hearth.chats where left(id::text, 4) = b union "
+	    "select id from hearth.sessions where left(id::text, 4) = b) "
+	    "limit 1")));
+}
+
 START_TEST(projects_are_set_and_removed)
 {
 	start(NULL);
@@ -84,11 +95,6 @@ START_TEST(a_project_in_use_is_not_removed)
 	check_err("hearth projects remove --sessions");
 	ck_assert_str_eq(sqlstate("select hearth.remove_project('%s')",
 	    project), "55006");
-	/* nor are its sessions, by who may not remove it */
-	ck_assert_int_eq(client("PGOPTIONS='-c role=hearth_app' h projects "
-	    "remove --sessions %s", project), 1);
-	check_err("only a member of hearth_admin");
-	check_value("2", "select count(*) from hearth.sessions");
 	check_client("h projects remove --sessions %s", project);
 	check_value("0", "select count(*) from hearth.projects");
 	check_value("0", "select count(*) from hearth.sessions");
@@ -99,29 +105,78 @@ START_TEST(a_project_in_use_is_not_removed)
 }
 END_TEST
 
-/* Of two that one name may mean, as remove_project() chooses. */
-START_TEST(one_project_is_set_and_removed)
+/* On another node the same folder is another project, and a name may be the
+ * path of one. */
+START_TEST(only_the_project_that_is_named_is_meant)
 {
 	start(NULL);
-	sql("insert into hearth.projects (name, path, node_id) select 'twin', "
-	    "'%s', id from hearth.nodes", project);
+	sql("insert into hearth.projects (name, path, node_id) "
+	    "select 'twin', '%s', id from hearth.nodes limit 1", project);
 	sql("select hearth.open_session('twin')");
-	check_client("h projects set %s --snapshots 1", project);
-	check_value("0", "select snapshots from hearth.projects "
-	    "where name = 'twin'");
+	check_client("h projects set %s --branch x", project);
+	check_value("1", "select count(*) from hearth.projects "
+	    "where default_branch = 'x' and node_id is null");
+	check_value("0", "select count(*) from hearth.projects "
+	    "where default_branch = 'x' and node_id is not null");
 	check_client("h projects remove --sessions %s", project);
-	check_value("twin", "select string_agg(p.name, ' ') from "
-	    "hearth.sessions s join hearth.projects p on p.id = s.project_id");
+	check_value("twin 1", "select string_agg(p.name || ' ' || (select "
+	    "count(*) from hearth.sessions s where s.project_id = p.id), ',') "
+	    "from hearth.projects p");
+	sql("insert into hearth.projects (name, path) values "
+	    "('%s', '/elsewhere')", project);
+	check_client("h projects set %s --branch y", project);
+	check_value("/elsewhere", "select string_agg(path, ' ') "
+	    "from hearth.projects where default_branch = 'y'");
+	check_client("h projects remove --sessions %s", project);
+	check_value("twin 1", "select string_agg(p.name || ' ' || (select "
+	    "count(*) from hearth.sessions s where s.project_id = p.id), ',') "
+	    "from hearth.projects p");
+	ck_assert_int_eq(client("h projects remove none"), 1);
+	check_err("no project none");
+}
+END_TEST
+
+START_TEST(who_may_not_remove_a_project_deletes_nothing)
+{
+	start(NULL);
+	ck_assert_int_eq(client("PGOPTIONS='-c role=hearth_app' "
+	    "h projects remove --sessions %s", project), 1);
+	check_err("may not remove a project, so no session is deleted");
+	check_value("1", "select count(*) from hearth.sessions "
+	    "where archived_at is null and deleted_at is null");
+}
+END_TEST
+
+START_TEST(one_session_that_stays_does_not_keep_the_others)
+{
+	const char *stays;
+
+	start(NULL);
+	stays = keep(xstrdup(session_of(chat)));
+	new_session(project);
+	new_session(project);
+	sql("create function public.refuse() returns trigger "
+	    "language plpgsql as 'begin raise exception ''it stays''; end'");
+	sql("create trigger refuse before insert on hearth.commands "
+	    "for each row when (new.session_id = '%s') "
+	    "execute function public.refuse()", stays);
+	ck_assert_int_eq(client("h projects remove --sessions %s", project),
+	    1);
+	check_err("it stays");
+	check_err("is not removed: 1 of its 3 sessions is left");
+	check_value(stays, "select string_agg(id::text, ' ') "
+	    "from hearth.sessions");
 }
 END_TEST
 
 START_TEST(sessions_are_archived_restored_and_deleted)
 {
-	const char *session;
+	const char *session, *none;
 
 	start(NULL);
 	complete(chat, "fake", "write a.txt x\\n");
 	session = keep(xstrdup(session_of(chat)));
+	none = nobodys();
 	check_client("h sessions -p %s", project);
 	check_out(session);
 	check_out("on disk");
@@ -132,14 +187,9 @@ START_TEST(sessions_are_archived_restored_and_deleted)
 	check_out(session);
 	check_client("h sessions restore %.8s && h sessions", session);
 	check_out("on disk");
-	ck_assert_int_eq(client("h sessions delete -- ---- %.1s--- %.1s%032d",
-	    session, session, 0), 1);
-	check_err("\"----\" is no session");
-	check_err("0\" is no session");
-	check_value("1", "select count(*) from hearth.sessions");
 	ck_assert_int_eq(client("h sessions delete %.8s %s zz %s", session,
-	    *session == '0' ? "1111" : "0000", session), 1);
-	check_err("no session ");
+	    none, session), 1);
+	check_err(keep(xasprintf("no session %s", none)));
 	check_err("\"zz\" is no session");
 	check_err("does not exist");
 	check_out("is deleted");
@@ -168,9 +218,43 @@ START_TEST(the_home_folder_is_no_project_by_accident)
 }
 END_TEST
 
+/* With one session, whatever is read as the beginning of any id is its. */
+START_TEST(what_is_no_id_names_nothing)
+{
+	const char *session, *digits, *bad[6];
+
+	start(NULL);
+	complete(chat, "fake", "write a.txt x\\n");
+	session = keep(xstrdup(session_of(chat)));
+	digits = keep(xstrdup(value("select replace('%s', '-', '')",
+	    session)));
+	bad[0] = "----";
+	bad[1] = keep(xasprintf("%.1s---", session));
+	bad[2] = keep(xasprintf("%.3s-", session));
+	bad[3] = keep(xasprintf("%s0", digits));
+	bad[4] = keep(xasprintf("%s0000", digits));
+	bad[5] = "------------------------------------";
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ck_assert_int_eq(client("h sessions delete -- %s", bad[i]), 1);
+		check_err(keep(xasprintf("\"%s\" is no session: give its id",
+		    bad[i])));
+		ck_assert_int_eq(client("h changes reject --all %s", bad[i]),
+		    1);
+		check_err("is no chat or session: give its id");
+	}
+	check_value("1", "select count(*) from hearth.sessions "
+	    "where archived_at is null and deleted_at is null");
+	check_value("pending", "select status from hearth.pending_changes");
+	/* all of its digits, and a part that ends where a dash is */
+	check_client("h changes list %s && h changes reject --all %.9s",
+	    digits, session);
+	check_value("rejected", "select status from hearth.pending_changes");
+}
+END_TEST
+
 START_TEST(a_chat_is_named_by_the_beginning_of_its_id)
 {
-	const char *other;
+	const char *other, *none;
 
 	start(NULL);
 	check_client("h run -a fake --chat %.8s 'say x'", chat);
@@ -181,8 +265,9 @@ START_TEST(a_chat_is_named_by_the_beginning_of_its_id)
 	check_client("h warm %.8s fake", chat);
 	check_client("h close %.8s fake", chat);
 	check_client("h close --session %.8s", session_of(chat));
-	ck_assert_int_eq(client("h turns 00000000"), 1);
-	check_err("no chat 00000000");
+	none = nobodys();
+	ck_assert_int_eq(client("h turns %s", none), 1);
+	check_err(keep(xasprintf("no chat %s", none)));
 	/* two that begin alike */
 	for (int i = 1; i <= 2; i++)
 		sql("select hearth.open_chat(id => 'ffffffff-0000-0000-0000-"
@@ -231,6 +316,46 @@ START_TEST(changes_say_where_and_whose_they_are)
 }
 END_TEST
 
+START_TEST(other_turns_of_a_change_are_told)
+{
+	start(NULL);
+	complete(chat, "fake", "write a.txt x\\n");
+	complete(chat, "fake", "say x");
+	/* as when they had been side by side in two chats */
+	sql("update hearth.pending_changes set other_turns = '{2}'");
+	check_client("h changes show 1");
+	check_out("\nby fake in turn 1 or fake in turn 2, ");
+	check_client("h changes");
+	check_out("fake or fake");
+	/* what the last turn has left running, or somebody */
+	sql("update hearth.pending_changes set turn_id = null");
+	check_client("h changes show 1");
+	check_out("\nby fake or a person, ");
+	sql("update hearth.pending_changes set agent = null");
+	check_client("h changes show 1");
+	check_out("\nby a person or fake in turn 2, ");
+}
+END_TEST
+
+/* A trigger stands for what was decided elsewhere in between. */
+START_TEST(as_many_changes_are_counted_as_were_decided)
+{
+	start(NULL);
+	complete(chat, "fake", "write b.txt y\\n;write c.txt z\\n");
+	sql("create function public.shorten() returns trigger "
+	    "language plpgsql as 'begin new.args := jsonb_set(new.args, "
+	    "''{changes}'', (new.args -> ''changes'') - 0); return new; end'");
+	sql("create trigger shorten before update of args "
+	    "on hearth.commands for each row "
+	    "when (new.kind = 'accept_changes') execute "
+	    "function public.shorten()");
+	check_client("h changes accept --all %s", chat);
+	check_value("1", "select count(*) from hearth.pending_changes "
+	    "where status = 'applied'");
+	check_out("1 change accepted\n");
+}
+END_TEST
+
 START_TEST(words_that_are_asked_for_explain_themselves)
 {
 	prepare();
@@ -252,11 +377,16 @@ add_tests(TCase *tc)
 {
 	tcase_add_test(tc, projects_are_set_and_removed);
 	tcase_add_test(tc, a_project_in_use_is_not_removed);
-	tcase_add_test(tc, one_project_is_set_and_removed);
+	tcase_add_test(tc, only_the_project_that_is_named_is_meant);
+	tcase_add_test(tc, who_may_not_remove_a_project_deletes_nothing);
+	tcase_add_test(tc, one_session_that_stays_does_not_keep_the_others);
 	tcase_add_test(tc, sessions_are_archived_restored_and_deleted);
 	tcase_add_test(tc, the_home_folder_is_no_project_by_accident);
+	tcase_add_test(tc, what_is_no_id_names_nothing);
 	tcase_add_test(tc, a_chat_is_named_by_the_beginning_of_its_id);
 	tcase_add_test(tc, changes_say_where_and_whose_they_are);
+	tcase_add_test(tc, other_turns_of_a_change_are_told);
+	tcase_add_test(tc, as_many_changes_are_counted_as_were_decided);
 	tcase_add_test(tc, words_that_are_asked_for_explain_themselves);
 }
 

@@ -7,11 +7,11 @@
  * A session that the agent does not know any more, or cannot reopen, is
  * replaced by a new one, and READY says why. Some agents take no MCP servers
  * with a session that they reopen: refused for what may be that, they are asked
- * once more without. Any other failure to reopen ends
- * the child with "resume_failed", because the conversation may still be there
- * at the next try. The owner says when that is the last one (may_replace):
- * then an error is enough for a new one, and an agent that ends or is silent
- * ends with "session_lost".
+ * once more without. Any other failure to reopen ends the child with
+ * "resume_failed", because the conversation may still be there at the next try.
+ * The owner says when that is the last one (may_replace): then an error is
+ * enough for a new one, and an agent that ends or is silent ends with
+ * "session_lost".
  *
  * After session/load agents replay the conversation: mostly before the answer,
  * some behind it, now and then with a delay. What is known already is
