@@ -2,7 +2,8 @@
 /*
  * How commands end. An end goes out behind what the command did, and is fenced
  * as that is; when it turns out that another node has the session, what it did
- * is dropped, and the end says so instead.
+ * is dropped, and the end says so instead. Archiving has done nothing by then:
+ * its end only tells what was read.
  *
  * Must never know: what a command is about.
  */
