@@ -115,7 +115,7 @@ enter_cgroup(pid_t test)
 	dir = xasprintf("%s/%d", above, (int)test);
 	mkdir(dir, 0755);
 	setxattr(dir, "user.delegate", "1", 1, 0);
-	file = xasprintf("%s/hearthd/cgroup.procs", dir);
+	file = xasprintf("%s/.hearthd/cgroup.procs", dir);
 	fd = open(file, O_WRONLY);
 	if (fd < 0) {
 		file = xasprintf("%s/cgroup.procs", dir);
